@@ -1,0 +1,1 @@
+"""What to do, as frozen data: JSON in, the same JSON out."""
