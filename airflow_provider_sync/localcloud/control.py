@@ -2,7 +2,7 @@
 
 ============================  ===========================================================================
 ``POST /_control/reset``      forget everything: data, faults, request log, clock
-``POST /_control/clock``      ``{"now": seconds}`` freezes, ``{"offset": seconds}`` shifts, ``{}`` is real time
+``POST /_control/clock``      ``{"now": s}`` freezes, ``{"offset": s}`` shifts, ``{}`` is real time; seconds
 ``POST /_control/faults``     one rule or a list of them, see :class:`Fault`; ``DELETE`` removes all
 ``GET /_control/requests``    operations served so far: ``[{"operation", "status", "fault"}]``
 ``GET /_control/faults``      rules that are still armed, with how often each one fired
@@ -53,7 +53,8 @@ class Fault:
 
     ``operation`` is a regular expression that must match the whole operation name (``GetStreamRecord``,
     ``CompleteMultipartUpload``). The first ``after`` matches pass, the next ``count`` fire (-1: all).
-    ``key`` is a regular expression searched in the service's own subject (table, bucket/key); empty matches all.
+    ``key`` is a regular expression searched in the service's own subject (table, bucket/key); empty matches
+    all.
 
     ============== ===============================================================================
     action         effect
@@ -137,7 +138,8 @@ class Control:
                 return [asdict(fault) for fault in self.faults]
             case "GET", "requests":
                 return list(self.log)
-        return None
+            case _:
+                return None
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -151,5 +153,7 @@ def _fault(data: Mapping[str, Any]) -> Fault:
     known = {f.name for f in fields(Fault)} - {"fired"}
     unknown = set(data) - known
     if unknown or data.get("action") not in ACTIONS:
-        raise ControlError(f"a fault has an action of {', '.join(ACTIONS)} and fields of {', '.join(sorted(known))}")
+        raise ControlError(
+            f"a fault has an action of {', '.join(ACTIONS)} and fields of {', '.join(sorted(known))}"
+        )
     return Fault(**data)

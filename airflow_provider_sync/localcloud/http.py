@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -21,13 +21,13 @@ from airflow_provider_sync.localcloud.control import Control, ControlError
 
 __all__ = ["Request", "Response", "Server", "Service", "run_control"]
 
-_MAX_BODY = 6 * 1024**3
 _CONTROL = "/_control/"
+_SHUTDOWN_SECONDS = 1.0  # an answer on its way may finish; an idle keep-alive connection is not waited for
 
 
 @dataclass(slots=True)
 class Request:
-    """A whole request. ``path`` and ``query`` are as sent, still percent-encoded; header names ignore case."""
+    """A whole request: ``path`` and ``query`` as sent, still percent-encoded; header names ignore case."""
 
     method: str
     path: str
@@ -66,6 +66,9 @@ class Service(Protocol):
     async def handle(self, request: Request) -> Response:
         """Answer one request; must not raise."""
 
+    def reset(self) -> None:
+        """Forget all data (the control's own state is reset beside it)."""
+
 
 class Server:
     """Serves one service on one port, in a thread of its own; a context manager.
@@ -86,7 +89,7 @@ class Server:
         """``http://host:port`` without a trailing slash."""
         return f"http://{self.host}:{self.port}"
 
-    def start(self) -> Server:
+    def start(self) -> Self:
         """Start serving; returns when the port is open."""
         ready = threading.Event()
         self._thread = threading.Thread(
@@ -104,7 +107,7 @@ class Server:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
@@ -114,7 +117,9 @@ class Server:
 
     async def serve(self) -> web.ServerRunner:
         """Open the port in the running loop (for a process that serves several services)."""
-        runner = web.ServerRunner(web.Server(self._on_request, access_log=None))
+        runner = web.ServerRunner(
+            web.Server(self._on_request, access_log=None), shutdown_timeout=_SHUTDOWN_SECONDS
+        )
         await runner.setup()
         site = web.TCPSite(runner, self.host, self.port, backlog=1024)
         await site.start()
@@ -137,9 +142,10 @@ class Server:
             loop.close()
 
     async def _on_request(self, raw: web.BaseRequest) -> web.StreamResponse:
-        raw._client_max_size = _MAX_BODY  # noqa: SLF001 - the low-level server offers no parameter for it
         path, _, query = raw.raw_path.partition("?")
-        request = Request(raw.method, path, query, raw.headers, await raw.read())
+        # Joined here and not by raw.read(): no size limit of the framework's, and one copy instead of two.
+        body = b"".join([chunk async for chunk in raw.content.iter_any()])
+        request = Request(raw.method, path, query, raw.headers, body)
         if path.startswith(_CONTROL):
             response = run_control(self.service, request)
         else:
@@ -148,18 +154,32 @@ class Server:
 
 
 def run_control(service: Service, request: Request) -> Response:
-    """Serve ``/_control/…``: the shared routes first, then ``service.on_control(method, route, body)``."""
+    """Serve ``/_control/…``: the shared routes first, then ``service.on_control(method, route, body)``.
+
+    ``route`` is the path after the prefix; the query string, if any, follows it after a ``?``.
+    """
     route = request.path.removeprefix(_CONTROL).rstrip("/")
     try:
-        answer = service.control.handle(request.method, route, request.body)
-        if answer is None:
-            own = getattr(service, "on_control", None)
-            answer = own(request.method, route, request.body) if own else None
-        if answer is None:
-            raise ControlError(f"no such control route: {request.method} {route}")
+        answer = _run_route(service, request, route)
     except (ControlError, ValueError, KeyError, TypeError) as error:
         return _json({"error": str(error)}, 400)
+    if answer is None:
+        return _json({"error": f"no such control route: {request.method} {route}"}, 400)
     return _json(answer, 200)
+
+
+def _run_route(service: Service, request: Request, route: str) -> object | None:
+    if (request.method, route) == ("POST", "reset"):
+        service.reset()
+        service.control.reset()
+        return {}
+    answer = service.control.handle(request.method, route, request.body)
+    own = getattr(service, "on_control", None)
+    if answer is not None or own is None:
+        return answer
+    full = f"{route}?{request.query}" if request.query else route
+    result: object | None = own(request.method, full, request.body)
+    return result
 
 
 def _json(data: object, status: int) -> Response:
@@ -182,5 +202,5 @@ async def _send(raw: web.BaseRequest, response: Response) -> web.StreamResponse:
         return stream
     await stream.write(bytes(response.body[: response.cut]))
     if transport is not None:
-        transport.close()
+        transport.close()  # flushes what was written; the promised length is never reached
     return stream
