@@ -1,0 +1,1 @@
+"""One module per service: its client, and its errors translated once."""

@@ -1,0 +1,1 @@
+"""Tablestore: signed requests over pooled connections, rows as PlainBuffer, the change stream."""
