@@ -115,6 +115,12 @@ class Reader(ABC):
         del plan, ends
         return None
 
+    def acknowledge(self, plan: Plan, window: Window, boundary: JsonObject) -> None:
+        """Hear that everything up to ``boundary`` is committed, for sources that want to be told.
+
+        Called after the commit, again if a run is repeated; not telling loses nothing.
+        """
+
     def close(self) -> None:
         """Release connections; may be called twice."""
 

@@ -51,5 +51,7 @@ class RetryPolicy:
                     raise
                 if self.cancelled.is_set():
                     raise CancelledError(f"stopped while trying again: {what}") from error
-                log.info("%s: try %d of %d failed, again in %.2f s: %s", what, attempt, self.attempts, wait, error)
+                log.info(
+                    "%s: try %d of %d failed, again in %.2f s: %s", what, attempt, self.attempts, wait, error
+                )
                 self.sleep(wait)

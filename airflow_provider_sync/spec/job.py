@@ -11,6 +11,7 @@ from airflow_provider_sync.errors import ConfigError
 __all__ = ["Endpoint", "JobSpec", "Limits"]
 
 _MAX_CONCURRENT = 1024
+_MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,9 @@ class Limits:
             optional = name in {"bytes_per_second", "records_per_second", "error_records", "error_ratio"}
             kinds = (int, float) if name == "error_ratio" else (int,)
             if isinstance(value, bool) or not (isinstance(value, kinds) or (optional and value is None)):
-                raise ConfigError(f"{path}.{name}", value, allowed="a number" + (" or null" if optional else ""))
+                raise ConfigError(
+                    f"{path}.{name}", value, allowed="a number" + (" or null" if optional else "")
+                )
         return cls(**mapping)
 
 
@@ -97,8 +100,10 @@ class JobSpec:
     transform: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.name or len(self.name) > 200 or any(c in self.name for c in "\t\n/@"):
-            raise ConfigError("name", self.name, allowed="1 to 200 characters without tab, newline, '/' and '@'")
+        if not self.name or len(self.name) > _MAX_NAME or any(c in self.name for c in "\t\n/@"):
+            raise ConfigError(
+                "name", self.name, allowed="1 to 200 characters without tab, newline, '/' and '@'"
+            )
 
     @classmethod
     def from_json(cls, data: object, path: str = "job") -> JobSpec:

@@ -50,7 +50,9 @@ def parse_options(cls: type[T], parameter: Mapping[str, Any], path: str) -> T:
     declared = {f.metadata["key"]: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in parameter:
         if key not in declared:
-            raise ConfigError(f"{path}.{key}", reason="unknown parameter", allowed=", ".join(sorted(declared)))
+            raise ConfigError(
+                f"{path}.{key}", reason="unknown parameter", allowed=", ".join(sorted(declared))
+            )
     values: dict[str, Any] = {}
     for key, spec in declared.items():
         if key in parameter:
