@@ -118,7 +118,8 @@ class Server:
     async def serve(self) -> web.ServerRunner:
         """Open the port in the running loop (for a process that serves several services)."""
         runner = web.ServerRunner(
-            web.Server(self._on_request, access_log=None), shutdown_timeout=_SHUTDOWN_SECONDS
+            web.Server(self._on_request, access_log=None, auto_decompress=False),
+            shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         await runner.setup()
         site = web.TCPSite(runner, self.host, self.port, backlog=1024)
@@ -143,6 +144,8 @@ class Server:
 
     async def _on_request(self, raw: web.BaseRequest) -> web.StreamResponse:
         path, _, query = raw.raw_path.partition("?")
+        if raw.headers.get("Expect", "").lower() == "100-continue" and raw.transport is not None:
+            raw.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # Joined here and not by raw.read(): no size limit of the framework's, and one copy instead of two.
         body = b"".join([chunk async for chunk in raw.content.iter_any()])
         request = Request(raw.method, path, query, raw.headers, body)
