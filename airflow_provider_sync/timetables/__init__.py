@@ -1,0 +1,1 @@
+"""Schedules whose data interval is the window that a run works on."""
