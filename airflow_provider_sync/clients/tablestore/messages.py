@@ -140,8 +140,6 @@ message TableOptions {
 }
 message CapacityUnit { optional int32 read = 1; optional int32 write = 2; }
 message ReservedThroughput { required CapacityUnit capacity_unit = 1; }
-message ReservedThroughputDetails { required CapacityUnit capacity_unit = 1; }
-message ConsumedCapacity { required CapacityUnit capacity_unit = 1; }
 message StreamSpecification { required bool enable_stream = 1; optional int32 expiration_time = 2; }
 message StreamDetails {
   required bool enable_stream = 1;
@@ -169,7 +167,6 @@ message CreateTableResponse { }
 message DescribeTableRequest { required string table_name = 1; }
 message DescribeTableResponse {
   required TableMeta table_meta = 1;
-  required ReservedThroughputDetails reserved_throughput_details = 2;
   required TableOptions table_options = 3;
   optional StreamDetails stream_details = 5;
   optional int64 creation_time = 9;
@@ -185,25 +182,25 @@ message GetRowRequest {
   repeated string columns_to_get = 3;
   optional int32 max_versions = 5;
 }
-message GetRowResponse { required ConsumedCapacity consumed = 1; required bytes row = 2; }
+message GetRowResponse { required bytes row = 2; }
 message PutRowRequest {
   required string table_name = 1;
   required bytes row = 2;
   required Condition condition = 3;
 }
-message PutRowResponse { required ConsumedCapacity consumed = 1; }
+message PutRowResponse { }
 message UpdateRowRequest {
   required string table_name = 1;
   required bytes row_change = 2;
   required Condition condition = 3;
 }
-message UpdateRowResponse { required ConsumedCapacity consumed = 1; }
+message UpdateRowResponse { }
 message DeleteRowRequest {
   required string table_name = 1;
   required bytes primary_key = 2;
   required Condition condition = 3;
 }
-message DeleteRowResponse { required ConsumedCapacity consumed = 1; }
+message DeleteRowResponse { }
 message GetRangeRequest {
   required string table_name = 1;
   required int32 direction = 2;
@@ -214,7 +211,6 @@ message GetRangeRequest {
   required bytes exclusive_end_primary_key = 8;
 }
 message GetRangeResponse {
-  required ConsumedCapacity consumed = 1;
   required bytes rows = 2;
   optional bytes next_start_primary_key = 3;
 }
@@ -282,7 +278,6 @@ message StreamRecord {
 message GetStreamRecordResponse {
   repeated StreamRecord stream_records = 1;
   optional string next_shard_iterator = 2;
-  optional ConsumedCapacity consumed = 3;
   optional bool may_more_record = 4;
 }
 """

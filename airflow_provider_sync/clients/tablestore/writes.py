@@ -26,6 +26,9 @@ def parse(kind: Any, data: bytes, what: str) -> Any:
         message.ParseFromString(data)
     except DecodeError as error:
         raise CorruptDataError(f"the answer to {what} is not a {kind.__name__}: {error}") from error
+    if not message.IsInitialized():  # some runtimes parse a message without its required fields
+        missing = ", ".join(message.FindInitializationErrors())
+        raise CorruptDataError(f"the answer to {what} lacks {missing}")
     return message
 
 
