@@ -1,0 +1,8 @@
+"""Alibaba Cloud OSS: signer, pooled data plane, control calls, errors."""
+
+from __future__ import annotations
+
+from airflow_provider_sync.clients.oss.client import OssClient
+from airflow_provider_sync.clients.oss.model import BucketInfo, Listed, ObjectInfo, Part, Stored, Upload
+
+__all__ = ["BucketInfo", "Listed", "ObjectInfo", "OssClient", "Part", "Stored", "Upload"]

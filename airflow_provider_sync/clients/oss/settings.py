@@ -1,0 +1,137 @@
+"""What an ``oss`` connection says, checked once."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from airflow_provider_sync.errors import ConfigError
+from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
+
+__all__ = ["Credentials", "OssSettings"]
+
+_REGION_IN_HOST = (
+    re.compile(r"^(?:s3\.)?oss-(?P<region>[a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com$"),
+    re.compile(r"^(?P<region>[a-z0-9-]+)\.oss\.aliyuncs\.com$"),
+)
+_NO_REGION = {"accelerate", "accelerate-overseas"}
+_DEFAULT_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What signs a request; ``token`` is empty unless the key is a temporary one (STS)."""
+
+    key_id: str
+    secret: Secret
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class OssSettings:
+    """Where the service is and how to talk to it.
+
+    ``region`` is the short form (``cn-hangzhou``) and is part of every V4 signature. ``path_style`` puts the
+    bucket into the path, which the real service refuses (documented: 403 SecondLevelDomainForbidden), so
+    that it is the default only for an IP address or ``localhost``. ``timeout`` is in seconds, for connecting
+    and for each read.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+    region: str
+    path_style: bool
+    signature_v1: bool
+    timeout: float
+    credentials: Callable[[], Credentials]
+
+    @classmethod
+    def of(cls, connection: ConnectionInfo) -> OssSettings:
+        """Check a connection; errors name ``connection.<field>``."""
+        if not connection.access_key_id:
+            raise ConfigError("connection.access_key_id", reason="missing", cure="set it in the connection")
+        if not connection.access_key_secret:
+            raise ConfigError(
+                "connection.access_key_secret", reason="missing", cure="set it in the connection"
+            )
+        scheme, host, port = _split_endpoint(connection.endpoint)
+        version = connection.extra.get("signature_version", "v4")
+        if version not in {"v1", "v4"}:
+            raise ConfigError("connection.extra.signature_version", version, allowed="'v4' or 'v1'")
+        region = connection.region.removeprefix("oss-") or _region_of(host)
+        if not region and version == "v4":
+            raise ConfigError(
+                "connection.region",
+                reason=f"missing, and the endpoint {host!r} does not tell it",
+                allowed="a region such as 'cn-hangzhou'",
+                cure="set it: V4 signatures contain it",
+            )
+        path_style = connection.extra.get("path_style", _is_local(host))
+        if not isinstance(path_style, bool):
+            raise ConfigError("connection.extra.path_style", path_style, allowed="true or false")
+        current = Credentials(
+            connection.access_key_id, connection.access_key_secret, connection.security_token
+        )
+        return cls(
+            scheme=scheme,
+            host=host,
+            port=port,
+            region=region,
+            path_style=path_style,
+            signature_v1=version == "v1",
+            timeout=_timeout_of(connection),
+            credentials=lambda: current,
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """Scheme, host and port as one URL without a path."""
+        port = f":{self.port}" if self.port is not None else ""
+        return f"{self.scheme}://{self.host}{port}"
+
+
+def _split_endpoint(endpoint: str) -> tuple[str, str, int | None]:
+    if not endpoint:
+        raise ConfigError(
+            "connection.endpoint", reason="missing", allowed="such as https://oss-cn-hangzhou.aliyuncs.com"
+        )
+    parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ConfigError(
+            "connection.endpoint",
+            endpoint,
+            allowed="[http[s]://]host[:port] without a bucket and without a path",
+        )
+    try:
+        return parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError("connection.endpoint", endpoint, allowed="a port of 1 to 65535") from None
+
+
+def _region_of(host: str) -> str:
+    for pattern in _REGION_IN_HOST:
+        match = pattern.match(host)
+        if match and match["region"] not in _NO_REGION:
+            return match["region"]
+    return ""
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _timeout_of(connection: ConnectionInfo) -> float:
+    value = connection.extra.get("timeout", _DEFAULT_TIMEOUT)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise ConfigError("connection.extra.timeout", value, allowed="a positive number of seconds")
+    return float(value)
