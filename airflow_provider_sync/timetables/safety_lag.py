@@ -64,6 +64,18 @@ class SafetyLagTimetable(CronTriggerTimetable):
         """Return the window of the last tick at or before ``moment``."""
         return self.window_at(self._align_to_prev(moment))
 
+    def windows_between(self, start: DateTime, end: DateTime) -> list[DataInterval]:
+        """Return the windows that lie in [start, end), oldest first; the first one is cut off at ``start``.
+
+        ``end`` must be an end of a window: what a run finds open between its job's progress and itself.
+        """
+        windows = []
+        tick = end + self._lag
+        while (window := self.window_at(tick)).end > start:
+            windows.append(DataInterval(max(window.start, start), window.end))
+            tick = self._get_prev(tick)
+        return windows[::-1]
+
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
         """Give a manual run the last window that was due."""
         return self.window_before(run_after)

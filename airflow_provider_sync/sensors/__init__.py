@@ -1,0 +1,1 @@
+"""Gates that hold a run back without holding a worker."""

@@ -1,0 +1,1 @@
+"""Waiting that costs no worker."""
