@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from fastcrc import crc8
@@ -135,6 +135,21 @@ def _words(buffer: _Bytes, dtype: str) -> NDArray[Any]:
     return np.ndarray((len(buffer) - size + 1,), dtype, buffer, 0, (1,))
 
 
+class _Cells(NamedTuple):
+    """Cells in the order they are met; ``value`` and ``length`` include a value's type and inner length."""
+
+    record: _Ints
+    name: _Ints
+    kind: _Bytes
+    op: _Bytes
+    version: _Ints
+    value: _Ints
+    length: _Ints
+    in_key: NDArray[np.bool_]
+    version_start: _Ints
+    crc: _Bytes
+
+
 class _Parser:
     """One page; every method works on all records that are still inside the part it reads."""
 
@@ -149,7 +164,7 @@ class _Parser:
         self.at: _Ints = self.starts + 5
         self.row_crc: _Bytes = np.zeros(len(records), np.uint8)
         self.names: dict[bytes, int] = {}
-        self.steps: list[tuple[NDArray[Any], ...]] = []
+        self.steps: list[_Cells] = []
 
     def run(self) -> CellTable:
         count, buffer = len(self.records), self.buffer
@@ -202,7 +217,7 @@ class _Parser:
         self.at[active] = at + 2
         name = self._intern(name_start, name_length)
         keys = np.full(len(active), in_key)
-        self.steps.append((active, name, kind, op, version, value, length, keys, version_start, crc))
+        self.steps.append(_Cells(active, name, kind, op, version, value, length, keys, version_start, crc))
 
     def _intern(self, start: _Ints, length: _Ints) -> _Ints:
         """Give every name of this step its number; nearly always all of them are the same."""
@@ -237,67 +252,54 @@ class _Parser:
         epoch, time_us, row_index = self.u4[at + 11], self.i8[at + 16], self.u4[at + 25]
         _require((time_us >= MIN_SEQUENCE_US) & (time_us < MAX_SEQUENCE_US))
         for unusual in np.flatnonzero(size > _SEQUENCE_SIZE):
-            decode_stream_record(self.records[unusual])  # it knows how to walk entries nobody knows
+            decode_stream_record(self.records[int(unusual)])  # it knows how to walk entries nobody knows
         self.at = at + 5 + size
         return epoch.astype(np.int64), time_us, row_index.astype(np.int64)
 
     def _table(self, epoch: _Ints, time_us: _Ints, row_index: _Ints) -> CellTable:
-        record, name, kind, op, version, value, length, in_key, version_start, crc = (
-            np.concatenate(part) for part in zip(*self.steps, strict=True)
-        )
-        self._check_values(kind, op, version, value, length, in_key)
-        _require(self._cell_crcs(name, op, version, version_start, value, length) == crc)
-        order = np.argsort(
-            record, kind="stable"
-        )  # steps hold one cell of each record; records want theirs together
+        flat = _Cells(*(np.concatenate(part) for part in zip(*self.steps, strict=True)))
+        self._check_values(flat)
+        _require(self._cell_crcs(flat) == flat.crc)
+        # Steps hold one cell of each record; a record wants its cells together.
+        order = np.argsort(flat.record, kind="stable")
         try:
             names = [one.decode() for one in self.names]
         except UnicodeDecodeError:
             raise _BrokenError from None
-        prefixed = (kind == STRING) | (kind == BLOB)
-        start = value + np.where(prefixed, 5, 1)
-        size = length - np.where(prefixed, 5, 1)
+        prefix = np.where((flat.kind == STRING) | (flat.kind == BLOB), 5, 1)
         return CellTable(
             count=len(self.records),
             names=names,
             buffer=self.buffer,
-            record=record[order],
-            name=name[order],
-            kind=kind[order],
-            op=op[order],
-            version=version[order],
-            start=start[order],
-            length=size[order],
-            in_key=in_key[order],
+            record=flat.record[order],
+            name=flat.name[order],
+            kind=flat.kind[order],
+            op=flat.op[order],
+            version=flat.version[order],
+            start=(flat.value + prefix)[order],
+            length=(flat.length - prefix)[order],
+            in_key=flat.in_key[order],
             epoch=epoch,
             time_us=time_us,
             row_index=row_index,
         )
 
-    def _check_values(
-        self,
-        kind: _Bytes,
-        op: _Bytes,
-        version: _Ints,
-        value: _Ints,
-        length: _Ints,
-        in_key: NDArray[np.bool_],
-    ) -> None:
+    def _check_values(self, flat: _Cells) -> None:
+        kind, op, version, value, length = flat.kind, flat.op, flat.version, flat.value, flat.length
         number = ((kind == INTEGER) | (kind == DOUBLE)) & (length == 9)  # noqa: PLR2004 - type and 8 bytes
         flag = (kind == BOOLEAN) & (length == 2) & (self.buffer[value + 1] <= 1)  # noqa: PLR2004 - type and 1 byte
         text = ((kind == STRING) | (kind == BLOB)) & (length >= 5) & (self.u4[value + 1] == length - 5)  # noqa: PLR2004
-        null = (kind == NULL) & (length == 1) & ~in_key
-        put = (op == 0) & (number | flag | text | null) & (in_key | (version >= 0))
+        null = (kind == NULL) & (length == 1) & ~flat.in_key
+        put = (op == 0) & (number | flag | text | null) & (flat.in_key | (version >= 0))
         gone = kind == NO_VALUE
         delete = gone & (((op == _DELETE_ONE) & (version >= 0)) | ((op == _DELETE_ALL) & (version < 0)))
         _require(put | delete)
 
-    def _cell_crcs(
-        self, name: _Ints, op: _Bytes, version: _Ints, version_start: _Ints, value: _Ints, length: _Ints
-    ) -> _Bytes:
+    def _cell_crcs(self, flat: _Cells) -> _Bytes:
         """CRC-8 over name, value, version, op: for all cells side by side, two bytes a step."""
+        value, length, op = flat.value, flat.length, flat.op
         per_name = np.array([crc8.smbus(one) for one in self.names], np.uint16)
-        crc = per_name[name]
+        crc = per_name[flat.name]
         for one in np.flatnonzero(length > _LONG_VALUE):
             data = self.buffer[value[one] : value[one] + length[one]].tobytes()
             crc[one] = crc8.smbus(data, int(crc[one]))
@@ -311,8 +313,8 @@ class _Parser:
         crc[order] = ordered
         odd = np.flatnonzero(short & 1)
         crc[odd] = _CRC8[crc[odd] ^ self.buffer[value[odd] + short[odd] - 1]]
-        versioned = np.flatnonzero(version >= 0)
-        part, position = crc[versioned], version_start[versioned]
+        versioned = np.flatnonzero(flat.version >= 0)
+        part, position = crc[versioned], flat.version_start[versioned]
         for step in range(4):
             part = _CRC16[(part << 8) ^ u2[position + 2 * step]]
         crc[versioned] = part
