@@ -73,35 +73,24 @@ def _same(text: str, etag: str) -> bool:
 
 def requested_range(call: Call, size: int) -> tuple[int, int] | None:
     """Return start and stop of the part of the object to send, None for the whole; InvalidRange."""
-    text = call.headers.get("Range")
-    if text is None:
-        return None
-    match = _RANGE.fullmatch(text.strip())
+    match = _RANGE.fullmatch(call.header("Range"))
     if match is None or match[1] == match[2] == "":
         return None
-    standard = call.header("x-oss-range-behavior").lower() == "standard"
-    if not match[1]:
-        length = int(match[2])
-        if 0 < length <= size:
-            return size - length, size
-        return _outside(standard=standard, clipped=(0, size) if length and size else None)
-    start = int(match[1])
-    stop = int(match[2]) + 1 if match[2] else size
-    if match[2] and stop <= start:
+    if match[1]:
+        start = int(match[1])
+        stop = int(match[2]) + 1 if match[2] else max(size, start + 1)
+        if stop <= start:
+            return None
+    else:
+        start, stop = size - int(match[2]), size
+    if 0 <= start < stop <= size:
+        return start, stop
+    if call.header("x-oss-range-behavior").lower() != "standard":
         return None
-    if start >= size:
-        return _outside(standard=standard, clipped=None)
-    if stop > size:
-        return _outside(standard=standard, clipped=(start, size))
-    return start, stop
-
-
-def _outside(*, standard: bool, clipped: tuple[int, int] | None) -> tuple[int, int] | None:
-    if not standard:
-        return None
-    if clipped is None:
+    start, stop = max(start, 0), min(stop, size)
+    if start >= stop:
         raise OssError(416, "InvalidRange", "The requested range cannot be satisfied")
-    return clipped
+    return start, stop
 
 
 def copy_range(call: Call, size: int) -> tuple[int, int]:

@@ -95,7 +95,9 @@ class DiskStorage:
 
     def drop_version(self, bucket: str, key: str, sequence: int) -> None:
         """Delete the version's record."""
-        self._database.execute("delete from version where bucket = ? and sequence = ?", (bucket, sequence))
+        self._database.execute(
+            "delete from version where bucket = ? and sequence = ? and key = ?", (bucket, sequence, key)
+        )
 
     def save_upload(self, bucket: str, upload: Upload) -> None:
         """Write the upload's record."""

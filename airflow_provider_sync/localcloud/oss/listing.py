@@ -48,7 +48,7 @@ class UploadPage:
     upload_marker: str = ""
 
 
-def list_objects(bucket: Bucket, prefix: str, delimiter: str, after: str, most: int) -> ObjectPage:
+def list_objects(bucket: Bucket, *, prefix: str, delimiter: str, after: str, most: int) -> ObjectPage:
     """Return up to ``most`` objects and common prefixes behind ``after``."""
     page = ObjectPage()
     if most == 0:
@@ -72,18 +72,17 @@ def list_objects(bucket: Bucket, prefix: str, delimiter: str, after: str, most: 
 
 
 def list_versions(
-    bucket: Bucket, prefix: str, delimiter: str, key_marker: str, version_marker: str, most: int
+    bucket: Bucket, *, prefix: str, delimiter: str, key_marker: str, version_marker: str, most: int
 ) -> VersionPage:
     """Return up to ``most`` versions, delete markers and common prefixes behind the two markers."""
     page = VersionPage()
     if most == 0:
         return page
-    count = 0
-    for key, version, group in _versions(bucket, prefix, delimiter, key_marker, version_marker):
+    entries = _versions(bucket, prefix, delimiter, key_marker, version_marker)
+    for count, (key, version, group) in enumerate(entries):
         if count == most:
             page.truncated = True
             return page
-        count += 1
         if group or version is None:
             page.prefixes.append(group)
             page.key_marker, page.version_marker = group, ""
@@ -94,7 +93,7 @@ def list_versions(
 
 
 def list_uploads(
-    bucket: Bucket, prefix: str, delimiter: str, key_marker: str, upload_marker: str, most: int
+    bucket: Bucket, *, prefix: str, delimiter: str, key_marker: str, upload_marker: str, most: int
 ) -> UploadPage:
     """Return up to ``most`` uploads and common prefixes behind the two markers (the second with the first only)."""
     page = UploadPage()

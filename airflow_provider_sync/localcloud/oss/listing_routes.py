@@ -29,7 +29,7 @@ def list_v1(cloud: Cloud, call: Call) -> Response:
     )
     most = call.number("max-keys", _PAGE, 1, _PAGE_MAX)
     encode = answers.encoder(call)
-    page = listing.list_objects(bucket, prefix, delimiter, marker, most)
+    page = listing.list_objects(bucket, prefix=prefix, delimiter=delimiter, after=marker, most=most)
     children: list[xml.Node] = [
         ("Name", bucket.name),
         ("Prefix", encode(prefix)),
@@ -52,7 +52,8 @@ def list_v2(cloud: Cloud, call: Call) -> Response:
     start, token = params.get("start-after", ""), params.get("continuation-token", "")
     most = call.number("max-keys", _PAGE, 1, _PAGE_MAX)
     encode = answers.encoder(call)
-    page = listing.list_objects(bucket, prefix, delimiter, _read_token(token) if token else start, most)
+    after = _read_token(token) if token else start
+    page = listing.list_objects(bucket, prefix=prefix, delimiter=delimiter, after=after, most=most)
     children: list[xml.Node] = [
         ("Name", bucket.name),
         ("Prefix", encode(prefix)),
@@ -80,7 +81,14 @@ def list_versions(cloud: Cloud, call: Call) -> Response:
         raise OssError.invalid_argument("version-id-marker", version_marker, message)
     most = call.number("max-keys", _PAGE, 1, _PAGE_MAX)
     encode = answers.encoder(call)
-    page = listing.list_versions(bucket, prefix, delimiter, key_marker, version_marker, most)
+    page = listing.list_versions(
+        bucket,
+        prefix=prefix,
+        delimiter=delimiter,
+        key_marker=key_marker,
+        version_marker=version_marker,
+        most=most,
+    )
     children: list[xml.Node] = [
         ("Name", bucket.name),
         ("Prefix", encode(prefix)),

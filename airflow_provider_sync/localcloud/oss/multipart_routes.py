@@ -107,7 +107,14 @@ def list_uploads(cloud: Cloud, call: Call) -> Response:
     prefix, delimiter = params.get("prefix", ""), params.get("delimiter", "")
     key_marker = params.get("key-marker", "")
     upload_marker = params.get("upload-id-marker", "") if key_marker else ""
-    page = listing.list_uploads(bucket, prefix, delimiter, key_marker, upload_marker, most)
+    page = listing.list_uploads(
+        bucket,
+        prefix=prefix,
+        delimiter=delimiter,
+        key_marker=key_marker,
+        upload_marker=upload_marker,
+        most=most,
+    )
     encode = answers.encoder(call)
     children: list[xml.Node] = [
         *answers.encoding(call),

@@ -63,23 +63,21 @@ _OBJECT = {
     ("DELETE", "uploadId"): "AbortMultipartUpload",
 }
 _COPIES = {"PutObject": "CopyObject", "UploadPart": "UploadPartCopy"}
-_PLAIN = frozenset(
-    """
+_PLAIN_NAMES = """
     Expires OSSAccessKeyId Signature continuation-token delimiter encoding-type fetch-owner key-marker list-type
     marker max-keys max-parts max-uploads part-number-marker partNumber position prefix security-token sequential
     start-after upload-id-marker version-id-marker versionId x-oss-additional-headers x-oss-credential x-oss-date
     x-oss-expires x-oss-request-payer x-oss-security-token x-oss-signature x-oss-signature-version
     x-oss-traffic-limit
-    """.split()
-)
-_UNSERVED = frozenset(
-    """
+"""
+_PLAIN = frozenset(_PLAIN_NAMES.split())
+_UNSERVED_NAMES = """
     accessMonitor accessPoint asyncFetch bucketArchiveDirectRead callback callback-var cname comp cors encryption
     httpsConfig inventory lifecycle live logging metaQuery policy policyStatus publicAccessBlock qosInfo qosRequester
     redundancyTransition referer replication requestPayment requesterQosInfo resourceGroup resourcePool seal select
     style transferAcceleration vod website worm x-oss-async-process x-oss-process x-oss-rename
-    """.split()
-)
+"""
+_UNSERVED = frozenset(_UNSERVED_NAMES.split())
 
 _HANDLERS: dict[str, Callable[[Cloud, Call], Response]] = {
     **object_routes.HANDLERS,

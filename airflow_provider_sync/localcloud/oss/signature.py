@@ -28,8 +28,7 @@ _TERMINATOR = "aliyun_v4_request"
 _PRODUCTS = ("oss", "oss-cloudbox")
 _SKEW_SECONDS = 15 * 60
 _MAX_EXPIRES_SECONDS = 7 * 24 * 3600
-_SIGNED_PARAMS_V1 = frozenset(
-    """
+_SIGNED_PARAMS_V1_NAMES = """
     accessPoint accessPointPolicy acl append asyncFetch bucketArchiveDirectRead bucketInfo callback callback-var
     cloudboxes cname comp continuation-token cors delete encryption endTime group httpsConfig inventory inventoryId
     lifecycle link live location logging metaQuery objectInfo objectMeta partNumber policy position
@@ -42,8 +41,8 @@ _SIGNED_PARAMS_V1 = frozenset(
     x-oss-ac-source-ip x-oss-ac-subnet-mask x-oss-ac-vpc-id x-oss-access-point-name x-oss-async-process
     x-oss-process x-oss-redundancy-transition-taskid x-oss-request-payer x-oss-target-redundancy-type
     x-oss-traffic-limit x-oss-write-get-object-response
-    """.split()
-)
+"""
+_SIGNED_PARAMS_V1 = frozenset(_SIGNED_PARAMS_V1_NAMES.split())
 _V4_FIELD = re.compile(r"\s*(Credential|AdditionalHeaders|Signature)=([^,\s]*)\s*")
 
 
