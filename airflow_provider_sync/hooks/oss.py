@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_sync.errors import SyncError
 from airflow_provider_sync.hooks.connection import resolve_connection
 
 if TYPE_CHECKING:
-    from airflow_provider_sync.clients.oss.client import OssClient
     from airflow_provider_sync.spec.connection import ConnectionInfo
 
 __all__ = ["OSSHook"]

@@ -35,8 +35,9 @@ class TablestoreHook(BaseHook):
     def get_conn(self) -> TablestoreClient:
         """Return a new client; close it."""
         from airflow_provider_sync.clients.tablestore.client import TablestoreClient  # noqa: PLC0415 - heavy
+        from airflow_provider_sync.engine.retry import RetryPolicy  # noqa: PLC0415
 
-        return TablestoreClient(self.get_connection_info())
+        return TablestoreClient(self.get_connection_info(), retry=RetryPolicy(attempts=3, deadline=20.0))
 
     def test_connection(self) -> tuple[bool, str]:
         """Sign in and list the instance's tables."""

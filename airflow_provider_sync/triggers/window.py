@@ -26,7 +26,7 @@ class WindowSafeTrigger(BaseTrigger):
     def __init__(
         self, window_end: datetime | str, delay: float = 0.0, *, end_from_trigger: bool = False
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.window_end = window_end
         self.delay = delay
         self.end_from_trigger = end_from_trigger
@@ -59,7 +59,7 @@ class WindowSafeTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep in short steps, because the clock may be set while we wait."""
         moment = self.moment
-        while (left := moment - datetime.now(UTC)) > timedelta(0):
+        while (left := moment - datetime.now(UTC)) > timedelta(0):  # noqa: ASYNC110 - nobody sets an event
             await asyncio.sleep(min(left, _LONGEST_SLEEP).total_seconds())
         if self.end_from_trigger:
             yield TaskSuccessEvent()
