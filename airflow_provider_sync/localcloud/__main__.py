@@ -1,0 +1,92 @@
+"""Run the local services in one process: ``python -m airflow_provider_sync.localcloud``.
+
+Prints one line per service, ``<name> <url>``, once its port is open, and ends on SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from airflow_provider_sync.localcloud.control import Control
+from airflow_provider_sync.localcloud.http import Server
+from airflow_provider_sync.localcloud.oss.server import OssService
+from airflow_provider_sync.localcloud.tablestore.server import DEFAULT_INSTANCE, TablestoreService
+from airflow_provider_sync.localcloud.traffic import Orders, TablestoreClient, write_traffic
+
+_ACCESS_KEY_ID = "localcloud"
+_ACCESS_KEY_SECRET = "localcloud-secret"  # noqa: S105 - a published default of a local service
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, serve until told to stop, return the exit code."""
+    options = _parser().parse_args(arguments)
+    asyncio.run(_serve(options))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_sync.localcloud", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--tablestore-port", type=int, default=8800, help="0 picks a free one")
+    parser.add_argument("--oss-port", type=int, default=8801, help="0 picks a free one")
+    parser.add_argument("--data", type=Path, help="directory to keep everything in; memory without it")
+    parser.add_argument("--access-key-id", default=_ACCESS_KEY_ID)
+    parser.add_argument("--access-key-secret", default=_ACCESS_KEY_SECRET)
+    parser.add_argument("--instance", default=DEFAULT_INSTANCE, help="instance for --table and --traffic")
+    parser.add_argument("--bucket", action="append", default=[], help="bucket to create; may be repeated")
+    parser.add_argument("--table", action="append", default=[], help="orders table with a stream to create")
+    parser.add_argument("--traffic", action="store_true", help="write sample orders to the first --table")
+    parser.add_argument("--rows-per-second", type=float, default=5.0, help="of --traffic")
+    return parser
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    keys = {options.access_key_id: options.access_key_secret}
+    folder = options.data
+    tablestore = TablestoreService(keys, folder / "tablestore" if folder else None)
+    # One clock for both: set on either port, it moves both.
+    control = Control(clock=tablestore.control.clock)
+    oss = OssService(keys, folder / "oss" if folder else None, buckets=options.bucket, control=control)
+    servers = [
+        Server(tablestore, options.host, options.tablestore_port),
+        Server(oss, options.host, options.oss_port),
+    ]
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runners = []
+    try:
+        for server in servers:
+            runners.append(await server.serve())  # noqa: PERF401 - those that were opened are closed below
+        for server in servers:
+            sys.stdout.write(f"{server.service.name} {server.url}\n")
+        sys.stdout.flush()
+        await _work(options, servers[0].url, stop)
+    finally:
+        for runner in runners:
+            await runner.cleanup()
+        tablestore.close()
+        oss.close()
+
+
+async def _work(options: argparse.Namespace, endpoint: str, stop: asyncio.Event) -> None:
+    """Create the tables asked for, then write traffic or do nothing, until stopped."""
+    tables = options.table or (["orders"] if options.traffic else [])
+    async with TablestoreClient(
+        endpoint, options.instance, options.access_key_id, options.access_key_secret
+    ) as client:
+        for table in tables:
+            await client.ensure_table(table, Orders.PRIMARY_KEY)
+        if options.traffic:
+            await write_traffic(client, tables[0], options.rows_per_second, stop)
+        else:
+            await stop.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

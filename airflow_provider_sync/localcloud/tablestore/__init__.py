@@ -1,0 +1,1 @@
+"""A local Tablestore: tables, rows and streams over the real wire protocol."""

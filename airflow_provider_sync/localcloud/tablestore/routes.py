@@ -1,0 +1,46 @@
+"""Operation name → what answers it. A handler takes (context, request message) and returns the body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from airflow_provider_sync.localcloud.tablestore import row_routes, stream_routes, table_routes
+from airflow_provider_sync.localcloud.tablestore.context import Context
+from airflow_provider_sync.localcloud.tablestore.errors import invalid
+from airflow_provider_sync.localcloud.tablestore.messages import REQUESTS
+
+__all__ = ["parse", "run", "subject_of"]
+
+_HANDLERS: dict[str, Callable[[Context, Any], bytes]] = {
+    **table_routes.HANDLERS,
+    **row_routes.HANDLERS,
+    **stream_routes.HANDLERS,
+}
+
+
+def parse(operation: str, body: bytes) -> Any:
+    """Return the request message of an operation."""
+    if operation not in _HANDLERS:
+        raise invalid(f"Unsupported operation: {operation}.")
+    try:
+        return REQUESTS[operation].FromString(body)
+    except DecodeError as error:
+        raise invalid("Fail to parse the protobuf body.") from error  # text invented
+
+
+def subject_of(request: Any) -> str:
+    """Return what a request is about, for faults: table names, stream id, or shard iterator."""
+    for name in ("table_name", "stream_id", "shard_iterator"):
+        if name in request.DESCRIPTOR.fields_by_name and getattr(request, name):
+            return str(getattr(request, name))
+    if "table_meta" in request.DESCRIPTOR.fields_by_name:
+        return str(request.table_meta.table_name)
+    return ",".join(table.table_name for table in getattr(request, "tables", ()))
+
+
+def run(context: Context, operation: str, request: Any) -> bytes:
+    """Carry out an operation and return the answer's body."""
+    return _HANDLERS[operation](context, request)
