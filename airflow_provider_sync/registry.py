@@ -70,7 +70,10 @@ def store_class(name: str, path: str = "checkpoint") -> type[CheckpointStore]:
 def build_reader(
     endpoint: Endpoint, connection: ConnectionInfo | None, environment: Environment, path: str = "reader"
 ) -> Reader:
-    """Check the endpoint's parameters and build its reader, without I/O; ``path`` names fields in errors."""
+    """Check the endpoint's parameters and build its reader, without I/O; ``path`` names fields in errors.
+
+    Without a ``connection`` the endpoint's inline one is used, if it has one.
+    """
     return _build(reader_class(endpoint.plugin, path), endpoint, connection, environment, path)
 
 
@@ -151,6 +154,8 @@ def _build(
     path: str,
 ) -> P:
     options = parse_options(plugin.Options, endpoint.parameter, f"{path}.parameter")
+    if connection is None:
+        connection = endpoint.inline
     kinds = plugin.connection_kinds
     if kinds and connection is None:
         raise ConfigError(

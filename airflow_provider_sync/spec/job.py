@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from airflow_provider_sync.errors import ConfigError
+from airflow_provider_sync.spec.connection import ConnectionInfo
 
 __all__ = ["Endpoint", "JobSpec", "Limits"]
 
@@ -16,16 +18,21 @@ _MAX_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One side of a job: plug-in name, connection id (an Airflow connection, or empty) and parameters."""
+    """One side of a job: plug-in name, connection id (an Airflow connection, or empty) and parameters.
+
+    ``inline`` is a connection whose address and keys were written into an imported DataX file; it lives in
+    memory only, and an endpoint that has one refuses to become JSON.
+    """
 
     plugin: str
     parameter: Mapping[str, Any] = field(default_factory=dict)
     connection: str = ""
+    inline: ConnectionInfo | None = None
 
     @classmethod
     def from_json(cls, data: object, path: str) -> Endpoint:
         """Check and build; ``path`` names the field in errors."""
-        mapping = _mapping(data, path, {f.name for f in fields(cls)})
+        mapping = _mapping(data, path, {"plugin", "parameter", "connection"})
         plugin = mapping.get("plugin")
         if not isinstance(plugin, str) or not plugin:
             raise ConfigError(f"{path}.plugin", plugin, allowed="the name of a plug-in")
@@ -36,6 +43,20 @@ class Endpoint:
         if not isinstance(connection, str):
             raise ConfigError(f"{path}.connection", connection, allowed="a connection id")
         return cls(plugin, dict(parameter), connection)
+
+    def to_json(self, path: str) -> dict[str, Any]:
+        """Return plain JSON data; ``path`` names the endpoint when it holds keys that must not be written."""
+        if self.inline is not None:
+            raise ConfigError(
+                f"{path}.connection",
+                reason="the keys written into this job must not be stored with it",
+                cure="put them into an Airflow connection and name that in 'datasource'",
+            )
+        return {
+            "plugin": self.plugin,
+            "parameter": copy.deepcopy(dict(self.parameter)),
+            "connection": self.connection,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +147,15 @@ class JobSpec:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        data = asdict(self)
-        data["transform"] = list(data["transform"])
-        return data
+        """Return plain JSON data; :class:`ConfigError` when an endpoint holds keys (:attr:`Endpoint.inline`)."""
+        return {
+            "name": self.name,
+            "reader": self.reader.to_json("reader"),
+            "writer": self.writer.to_json("writer"),
+            "limits": asdict(self.limits),
+            "checkpoint": None if self.checkpoint is None else self.checkpoint.to_json("checkpoint"),
+            "transform": [copy.deepcopy(dict(one)) for one in self.transform],
+        }
 
 
 def _mapping(data: object, path: str, known: set[str]) -> dict[str, Any]:
