@@ -52,6 +52,7 @@ class OTSStreamToOSSOperator(SyncOperator):
         "writer_options",
         "job_name",
     )
+    checks_job_when_built = False  # there is none before the texts are rendered
 
     def __init__(
         self,

@@ -66,6 +66,7 @@ class SyncOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("parameters", "job_name")
     ui_color = "#d4e9ff"
+    checks_job_when_built = True
 
     def __init__(
         self,
@@ -98,7 +99,11 @@ class SyncOperator(BaseOperator):
         self.transform = transform
         self.progress_interval = progress_interval
         dag = self.get_dag()
-        if not isinstance(job, JobSpec) and job and (isinstance(job, Mapping) or dag is not None):
+        if (
+            self.checks_job_when_built
+            and not isinstance(job, JobSpec)
+            and (isinstance(job, Mapping) or dag is not None)
+        ):
             # Said when the DAG is parsed, a mistake in the job shows before anything has to run.
             load_job(_source(job, dag.fileloc if dag is not None else ""), name="job", timezone=timezone)
         self._environment: Environment | None = None
