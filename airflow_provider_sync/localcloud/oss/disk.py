@@ -1,8 +1,9 @@
-"""Keeps bytes in files and records in SQLite, so that a restart finds everything it answered for.
+"""Keeps large contents in files, small ones and all records in SQLite, for a restart to find.
 
-A file gets a temporary name, then its own; a record names it only afterwards; a file that no record names is
-removed at the start. What one request changes is one transaction. Files are not synced to the medium: a process
-may be killed at any point, a machine may not lose power.
+Making a file costs far more than writing a row, so contents up to 64 KiB are rows. A file has a name of its own
+that no record knows before it is whole; a file that no record names is removed at the start. What one request
+changes is one transaction. Files are not synced to the medium: a process may be killed at any point, a machine
+may not lose power.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ _SCHEMA = """
 create table if not exists bucket (name text primary key, record text not null) without rowid;
 create table if not exists version (bucket text, key text, sequence integer, record text not null,
   primary key (bucket, sequence)) without rowid;
+create table if not exists content (name text primary key, bytes blob not null);
 create table if not exists upload (bucket text, id text, record text not null, primary key (bucket, id)) without rowid;
 create table if not exists part (bucket text, upload text, number integer, record text not null,
   primary key (bucket, upload, number)) without rowid;
 """
+_SMALL = 64 * 1024
+_SMALL_PREFIX = "row-"
 _BUCKET_FIELDS = ("name", "created", "acl", "storage_class", "redundancy", "versioning", "tags")
-_TEMPORARY = ".new"
 
 
 class DiskStorage:
@@ -39,7 +42,7 @@ class DiskStorage:
 
     def __init__(self, folder: Path) -> None:
         self._blobs = folder / "oss-blobs"
-        self._blobs.mkdir(parents=True, exist_ok=True)
+        self._make_folders()
         self._database = sqlite3.connect(folder / "oss.sqlite", check_same_thread=False)
         self._database.execute("pragma journal_mode = wal")
         self._database.execute("pragma synchronous = off")
@@ -48,36 +51,45 @@ class DiskStorage:
         self._dropped: list[str] = []
 
     def write(self, data: bytes) -> Segment:
-        """Write a file under a temporary name, then rename it."""
+        """Write a row, or a file under a new name."""
         name = uuid.uuid4().hex
-        path = self._path(name)
-        path.parent.mkdir(exist_ok=True)
-        temporary = path.with_suffix(_TEMPORARY)
-        temporary.write_bytes(data)
-        temporary.rename(path)
+        if len(data) <= _SMALL:
+            name = _SMALL_PREFIX + name
+            self._database.execute("insert into content values (?, ?)", (name, data))
+        else:
+            with self._path(name).open("xb") as file:
+                file.write(data)
         self._references[name] = 1
         return Segment(len(data), name)
 
     def read(self, segment: Segment, start: int, stop: int) -> bytes:
-        """Read a range of a file."""
-        with self._path(str(segment.blob)).open("rb", buffering=0) as file:
+        """Read a range of a row or a file."""
+        name = str(segment.blob)
+        if name.startswith(_SMALL_PREFIX):
+            select = "select bytes from content where name = ?"
+            data: bytes = self._database.execute(select, (name,)).fetchone()[0]
+            return data if stop - start == len(data) else data[start:stop]
+        with self._path(name).open("rb") as file:
             if start:
                 file.seek(start)
             return file.read(stop - start)
 
     def retain(self, segments: Iterable[Segment]) -> None:
-        """Count one more reference to each file."""
+        """Count one more reference to each."""
         for segment in segments:
             self._references[str(segment.blob)] += 1
 
     def release(self, segments: Iterable[Segment]) -> None:
-        """Count one less; a file that nothing needs goes with the next commit."""
+        """Count one less; what nothing needs goes with the next commit."""
         for segment in segments:
             name = str(segment.blob)
             self._references[name] -= 1
             if self._references[name] <= 0:
                 del self._references[name]
-                self._dropped.append(name)
+                if name.startswith(_SMALL_PREFIX):
+                    self._database.execute("delete from content where name = ?", (name,))
+                else:
+                    self._dropped.append(name)
 
     def save_bucket(self, bucket: Bucket) -> None:
         """Write the bucket's record."""
@@ -117,7 +129,7 @@ class DiskStorage:
         self._database.execute("delete from part where bucket = ? and upload = ?", (bucket, upload_id))
 
     def load(self) -> list[Bucket]:
-        """Read all records, count the references, remove files that nothing names."""
+        """Read all records, count the references, remove contents that nothing names."""
         rows = self._database.execute("select record from bucket")
         buckets = {bucket.name: bucket for bucket in (Bucket(**json.loads(record)) for (record,) in rows)}
         for name, key, record in self._database.execute("select bucket, key, record from version"):
@@ -135,6 +147,11 @@ class DiskStorage:
         for path in self._blobs.glob("*/*"):
             if path.name not in self._references:
                 path.unlink()
+        kept = {name for name in self._references if name.startswith(_SMALL_PREFIX)}
+        stored = [name for (name,) in self._database.execute("select name from content")]
+        unused = [(name,) for name in stored if name not in kept]
+        self._database.executemany("delete from content where name = ?", unused)
+        self.commit()
         return list(buckets.values())
 
     def commit(self) -> None:
@@ -147,18 +164,22 @@ class DiskStorage:
 
     def clear(self) -> None:
         """Delete all records and files."""
-        for table in ("bucket", "version", "upload", "part"):
-            self._database.execute(f"delete from {table}")  # noqa: S608 - the names are the four above
+        for table in ("bucket", "version", "content", "upload", "part"):
+            self._database.execute(f"delete from {table}")  # noqa: S608 - the names are the five above
         self._dropped.clear()
         self._references.clear()
         self.commit()
         shutil.rmtree(self._blobs)
-        self._blobs.mkdir()
+        self._make_folders()
 
     def close(self) -> None:
         """Commit and close the database."""
         self.commit()
         self._database.close()
+
+    def _make_folders(self) -> None:
+        for number in range(256):
+            (self._blobs / f"{number:02x}").mkdir(parents=True, exist_ok=True)
 
     def _path(self, name: str) -> Path:
         return self._blobs / name[:2] / name

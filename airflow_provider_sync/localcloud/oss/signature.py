@@ -194,7 +194,7 @@ def _claim_v4(credential: str, additional: str, signature: str, timestamp: str, 
     parts = credential.split("/")
     try:
         key_id, day, region, product, terminator = parts
-        date = datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        date = _seconds(timestamp)
     except ValueError as error:
         raise OssError.invalid_argument(
             "x-oss-date", timestamp, "Credential or date is malformed."
@@ -203,6 +203,11 @@ def _claim_v4(credential: str, additional: str, signature: str, timestamp: str, 
         raise OssError.invalid_argument("Credential", terminator, f"It must end in {_TERMINATOR}.")
     names = tuple(sorted({name.strip().lower() for name in additional.split(";") if name.strip()}))
     return _Claim(key_id, signature, token, date, None, (day, region, product), timestamp, names)
+
+
+@lru_cache(maxsize=256)
+def _seconds(timestamp: str) -> float:
+    return datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 
 def _claim_v1_header(call: Call, authorization: str) -> _Claim:
