@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from airflow_provider_sync.clients.tablestore import messages, plainbuffer
+from airflow_provider_sync.clients.tablestore.answers import parse, reads_text
 from airflow_provider_sync.clients.tablestore.descriptions import (
     ANY_ROW,
     Columns,
@@ -33,7 +34,7 @@ from airflow_provider_sync.clients.tablestore.rows import PrimaryKey, Row
 from airflow_provider_sync.clients.tablestore.settings import read_settings
 from airflow_provider_sync.clients.tablestore.signer import Credentials, CredentialsProvider, Signer
 from airflow_provider_sync.clients.tablestore.transport import Transport
-from airflow_provider_sync.clients.tablestore.writes import encode_change, parse, set_condition, write_batch
+from airflow_provider_sync.clients.tablestore.writes import encode_change, set_condition, write_batch
 from airflow_provider_sync.engine.retry import RetryPolicy
 from airflow_provider_sync.errors import CorruptDataError, SyncError
 from airflow_provider_sync.spec.connection import ConnectionInfo
@@ -78,6 +79,7 @@ class TablestoreClient:
 
     # Tables
 
+    @reads_text
     def describe_table(self, table: str) -> TableDescription:
         """Return the table's schema, options and stream; :class:`NotFoundError` if there is none."""
         answer = self._read(
@@ -129,6 +131,7 @@ class TablestoreClient:
             "DeleteTable", messages.DeleteTableRequest(table_name=table), f"table {table!r}", repeatable=False
         )
 
+    @reads_text
     def list_tables(self) -> list[str]:
         """Return the names of the instance's tables."""
         answer = self._read("ListTable", messages.ListTableRequest(), f"instance {self.instance!r}")
@@ -227,6 +230,7 @@ class TablestoreClient:
 
     # Streams
 
+    @reads_text
     def list_streams(self, table: str) -> list[StreamInfo]:
         """Return the streams of exactly this table; none if its stream is off."""
         answer = self._read("ListStream", messages.ListStreamRequest(table_name=table), f"table {table!r}")
@@ -236,6 +240,7 @@ class TablestoreClient:
             if stream.table_name == table
         ]
 
+    @reads_text
     def describe_stream(self, stream_id: str, *, timeseries: bool = False) -> StreamDescription:
         """Return a stream with the shards of all pages; :class:`NotFoundError` if there is none.
 
@@ -269,6 +274,7 @@ class TablestoreClient:
             is_timeseries=answer.is_timeseries_data_table,
         )
 
+    @reads_text
     def get_shard_iterator(self, stream_id: str, shard_id: str, timestamp_us: int | None = None) -> str:
         """Return an iterator: at the oldest record kept, or somewhere near a time in microseconds.
 
@@ -292,6 +298,7 @@ class TablestoreClient:
         iterator: str = answer.shard_iterator
         return iterator
 
+    @reads_text
     def get_stream_records(
         self, iterator: str, limit: int | None = None, table_name: str | None = None
     ) -> StreamPage:

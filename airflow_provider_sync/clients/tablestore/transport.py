@@ -111,9 +111,9 @@ class Transport:
             raise OutcomeUnknownError(f"{what} failed: no whole answer: {error}") from error
         headers = {name.lower(): value for name, value in response.headers.items()}
         if 200 <= response.status < 300:  # noqa: PLR2004 - the HTTP class of success
+            _check_digest(data, headers, what)  # first: damage on the way breaks the signature, too
             if self._settings.verify_answers:
                 self._signer.check_answer(path, headers, signed.answer_key)
-            _check_digest(data, headers, what)
             return data
         raise self._error(response.status, headers, data, what)
 

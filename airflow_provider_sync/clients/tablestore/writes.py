@@ -5,31 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 from airflow_provider_sync.clients.tablestore import messages, plainbuffer
+from airflow_provider_sync.clients.tablestore.answers import parse, reads_text
 from airflow_provider_sync.clients.tablestore.descriptions import Condition, RowChange
 from airflow_provider_sync.clients.tablestore.errors import OutcomeUnknownError, is_outcome_unknown, translate
 from airflow_provider_sync.clients.tablestore.messages import FilterType, OperationType
 from airflow_provider_sync.clients.tablestore.transport import Transport
 from airflow_provider_sync.errors import CorruptDataError, SyncError, TransientError
 
-__all__ = ["encode_change", "parse", "set_condition", "write_batch"]
+__all__ = ["encode_change", "set_condition", "write_batch"]
 
 _OK = 200
-
-
-def parse(kind: Any, data: bytes, what: str) -> Any:
-    """Return ``data`` as a message; raise :class:`CorruptDataError` if it is none."""
-    message = kind()
-    try:
-        message.ParseFromString(data)
-    except DecodeError as error:
-        raise CorruptDataError(f"the answer to {what} is not a {kind.__name__}: {error}") from error
-    if not message.IsInitialized():  # some runtimes parse a message without its required fields
-        missing = ", ".join(message.FindInitializationErrors())
-        raise CorruptDataError(f"the answer to {what} lacks {missing}")
-    return message
 
 
 def encode_change(change: RowChange) -> bytes:
@@ -115,6 +101,7 @@ class _Batch:
             self.outcomes[index] = self.outcomes[index] or error
         self._pending = []
 
+    @reads_text
     def _row_error(self, change: RowChange, error: Any) -> SyncError:
         what = f"{self.what}, row {change.primary_key!r}"
         found = translate(_OK, error.code, error.message, operation=what)
