@@ -55,7 +55,10 @@ class Window:
 
     @property
     def label(self) -> str:
-        """Name-safe text that sorts by time: ``20261120T100000Z_20261120T100500Z``."""
+        """Name-safe text, ``20261120T100000Z_20261120T100500Z``; sorts by time if the edges are whole seconds.
+
+        Edges inside a second carry three more digits.
+        """
         return f"{_stamp(self.start_time)}_{_stamp(self.end_time)}"
 
     def split(self, width: int) -> Iterator[Window]:

@@ -247,7 +247,7 @@ def test_due_windows_tile_what_is_missing(mark, gap, own, width):
 def test_windows_share_nothing_and_leave_nothing_out(times, width):
     times.sort()
     writer = ListWriter()
-    job = make_job(LogReader([[(t, i) for i, t in enumerate(times)]]), writer)
-    for window in Window(0, 61).split(width):
+    job = make_job(LogReader([[(t * 1000, i) for i, t in enumerate(times)]]), writer)
+    for window in Window(0, 61_000).split(width * 1000):
         run_chain(job, window)
     assert [n for label in sorted(writer.visible) for n in writer.visible[label]] == list(range(len(times)))
