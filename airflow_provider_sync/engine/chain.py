@@ -16,7 +16,7 @@ from airflow_provider_sync.engine.report import JobReport
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.spec.window import Window
 
-__all__ = ["Chain", "prune_boundaries", "run_chain", "watermark"]
+__all__ = ["Chain", "advance", "prune_boundaries", "run_chain", "watermark"]
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,13 @@ def run_chain(
         if on_report is not None:
             on_report(report)
     return reports
+
+
+def advance(job: Job, window: Window) -> None:
+    """Move the watermark past a window that was committed step by step, if it is that window's turn."""
+    stored = job.store.load(job.spec.name)
+    if _extends(None if stored is None else int(stored.state["watermark"]), window):
+        _advance(job, stored, window)
 
 
 def prune_boundaries(store: CheckpointStore, job: str, before: int) -> int:

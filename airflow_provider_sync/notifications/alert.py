@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from airflow.sdk import BaseNotifier, BaseXCom, Context, Variable, conf
@@ -16,13 +17,6 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from airflow_provider_sync.errors import ConfigError
-from airflow_provider_sync.notifications.channels import (
-    Message,
-    send_dingtalk,
-    send_email,
-    send_log,
-    send_webhook,
-)
 from airflow_provider_sync.notifications.incident import (
     Failure,
     Incident,
@@ -31,6 +25,7 @@ from airflow_provider_sync.notifications.incident import (
     read_incidents,
     write_incidents,
 )
+from airflow_provider_sync.notifications.message import Message
 from airflow_provider_sync.operators._observe import FAILURE_KEY
 from airflow_provider_sync.spec.window import Window, to_millis
 
@@ -128,17 +123,17 @@ class SyncAlert(BaseNotifier):
 
     def _send(self, message: Message) -> None:
         """Use every channel; fail (and try again at the next failure) only if none works."""
+        from airflow_provider_sync.notifications import channels  # noqa: PLC0415 - HTTP stays out of DAG parsing
+
         ways: list[Callable[[], None]] = []
         if self.log_it:
-            ways.append(lambda: send_log(message))
+            ways.append(partial(channels.send_log, message))
         if self.webhook_conn_id:
-            webhook = self.webhook_conn_id
-            ways.append(lambda: send_webhook(message, webhook))
+            ways.append(partial(channels.send_webhook, message, self.webhook_conn_id))
         if self.dingtalk_conn_id:
-            robot = self.dingtalk_conn_id
-            ways.append(lambda: send_dingtalk(message, robot))
+            ways.append(partial(channels.send_dingtalk, message, self.dingtalk_conn_id))
         if self.email:
-            ways.append(lambda: send_email(message, self.email, self.smtp_conn_id, self.email_from))
+            ways.append(partial(channels.send_email, message, self.email, self.smtp_conn_id, self.email_from))
         failures = []
         for way in ways:
             try:

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from urllib.parse import quote_plus
 
 import urllib3
@@ -17,42 +17,15 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_sync.errors import ConfigError, SyncError, TransientError
+from airflow_provider_sync.notifications.message import Message
 
-__all__ = ["Message", "send_dingtalk", "send_email", "send_log", "send_webhook"]
+__all__ = ["send_dingtalk", "send_email", "send_log", "send_webhook"]
 
 _DINGTALK = "https://oapi.dingtalk.com"
 _OK = 200
 _FIRST_REFUSAL = 300
 _TIMEOUT = 10.0
 log = logging.getLogger("airflow_provider_sync.alert")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message: ``event`` is ``failed``, ``late`` or ``recovered``; ``window`` may be empty."""
-
-    event: str
-    dag_id: str
-    run_id: str
-    window: str
-    cause: str
-    since: str
-    link: str = ""
-
-    @property
-    def title(self) -> str:
-        """One line."""
-        return f"[sync] {self.event}: {self.dag_id}" + (f" {self.window}" if self.window else "")
-
-    @property
-    def lines(self) -> list[str]:
-        """Return the details, one fact a line."""
-        facts = [f"run: {self.run_id}", f"since: {self.since}"]
-        if self.cause:
-            facts.append(f"cause: {self.cause}")
-        if self.link:
-            facts.append(self.link)
-        return facts
 
 
 def send_log(message: Message) -> None:

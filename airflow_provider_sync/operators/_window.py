@@ -24,12 +24,13 @@ class RunWindow:
     """The window of a run, and the tick that scheduling parameters count from.
 
     ``named``: somebody asked for exactly this window. ``own_only`` runs (named ones and backfills) do exactly
-    their window and leave the job's progress alone.
+    their window and leave the job's progress alone. ``manual``: started by hand.
     """
 
     window: Window
     tick: datetime
     named: bool = False
+    manual: bool = False
     own_only: bool = False
 
     def tick_of(self, other: Window) -> datetime:
@@ -49,21 +50,21 @@ def resolve_window(context: Context, *, width: timedelta, lag: timedelta, timezo
     ``lag`` is how far a window's end stays behind its tick.
     """
     run = context["dag_run"]
-    backfill = run.run_type == "backfill"
+    kind = {"manual": run.run_type == "manual", "own_only": run.run_type == "backfill"}
     named = _named(context, timezone)
     if named is not None:
         return RunWindow(named, named.end_time + lag, named=True, own_only=True)
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     if start is not None and end is not None and start < end:
         window = Window.between(start, end)
-        return RunWindow(window, window.end_time + _lag_of_interval(context), own_only=backfill)
+        return RunWindow(window, window.end_time + _lag_of_interval(context), **kind)
     timetable = _timetable(context)
     if hasattr(timetable, "window_before"):
         interval = timetable.window_before(run.run_after)
         window = Window.between(interval.start, interval.end)
-        return RunWindow(window, window.end_time + timetable.lag, own_only=backfill)
+        return RunWindow(window, window.end_time + timetable.lag, **kind)
     tick = _floor(run.run_after, width)
-    return RunWindow(Window.between(tick - lag - width, tick - lag), tick, own_only=backfill)
+    return RunWindow(Window.between(tick - lag - width, tick - lag), tick, **kind)
 
 
 def windows_before(context: Context, own: Window, mark: int | None, width: timedelta) -> list[Window]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +18,8 @@ from airflow_provider_sync.operators._observe import (
     ProgressBoard,
     datasets,
     failure,
-    observe_report,
 )
-from airflow_provider_sync.operators._window import RunWindow, resolve_window, windows_before
+from airflow_provider_sync.operators._window import RunWindow, resolve_window
 from airflow_provider_sync.spec.datax import JobFile, load_job
 from airflow_provider_sync.spec.job import Endpoint, JobSpec
 from airflow_provider_sync.spec.parameters import time_zone
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_provider_sync.engine.contract import Environment
-    from airflow_provider_sync.engine.report import JobReport
+    from airflow_provider_sync.operators._session import Session
     from airflow_provider_sync.spec.window import Window
 
 __all__ = ["SyncOperator"]
@@ -127,17 +127,52 @@ class SyncOperator(BaseOperator):
     def _execute(self, context: Context) -> dict[str, Any]:
         from airflow_provider_sync.engine.contract import Environment  # noqa: PLC0415 - pyarrow, not for parsing
 
-        environment = self._environment = Environment()
+        self._environment = Environment()
         try:
             run = self._resolve(context) if self.windowed else None
             if run is not None:
                 self._wait_until_safe(run.window)
-            reports = self._run(context, run, environment)
+            with self._session(context, run) as session:
+                return self._work(session)
         except Exception as error:
             context["ti"].xcom_push(FAILURE_KEY, failure(self._name(context), self._working_on, error))
             raise
+
+    def _work(self, session: Session) -> dict[str, Any]:
+        """Commit what is due; return what goes to XCom."""
+        reports = [session.complete(window) for window in session.due()]
         done = [report.window.to_json() for report in reports if report.window is not None]
         return {**reports[-1].to_json(), "windows": done}
+
+    @contextmanager
+    def _session(self, context: Context, run: RunWindow | None) -> Iterator[Session]:
+        from airflow_provider_sync.engine.contract import Environment  # noqa: PLC0415 - as above
+        from airflow_provider_sync.operators import _build  # noqa: PLC0415
+        from airflow_provider_sync.operators._session import Session  # noqa: PLC0415
+
+        environment = self._environment = self._environment or Environment()
+        store = _build.build_checkpoints(
+            self._spec(context, run, None if run is None else run.window), environment
+        )
+        try:
+            yield Session(
+                context=context,
+                run=run,
+                environment=environment,
+                store=store,
+                spec=lambda window: self._spec(context, run, window),
+                working_on=self._note_window,
+                width=self.window_width,
+                heal=self.self_dependency == "heal",
+                advance=self.self_dependency != "none",
+                transform=_build.frame_transform(self.transform) if self.transform else None,
+                progress=ProgressBoard(context, self.progress_interval),
+            )
+        finally:
+            store.close()
+
+    def _note_window(self, window: Window | None) -> None:
+        self._working_on = window
 
     def _resolve(self, context: Context) -> RunWindow:
         """Find the run's window: what somebody named, else what the job file asks for, else the schedule's."""
@@ -159,39 +194,6 @@ class SyncOperator(BaseOperator):
                 trigger=WindowSafeTrigger(window.end_time, self.safety_delay.total_seconds()),
                 method_name="resume",
             )
-
-    def _run(self, context: Context, run: RunWindow | None, environment: Environment) -> list[JobReport]:
-        from airflow_provider_sync.engine.chain import Chain, run_chain, watermark  # noqa: PLC0415 - as above
-        from airflow_provider_sync.engine.job import run_window  # noqa: PLC0415
-        from airflow_provider_sync.operators import _build  # noqa: PLC0415
-
-        progress = ProgressBoard(context, self.progress_interval)
-        transform = _build.frame_transform(self.transform) if self.transform else None
-
-        spec = self._spec(context, run, None if run is None else run.window)
-        store = _build.build_checkpoints(spec, environment)
-        try:
-            if run is None:
-                job = _build.build_job(spec, store, environment, transform=transform, progress=progress)
-                with job.reader, job.writer:
-                    report = run_window(job, None)
-                observe_report(report, context)
-                return [report]
-            moves = self.self_dependency != "none" and not run.own_only
-            mark = watermark(store, spec.name) if moves and self.self_dependency == "heal" else None
-            reports: list[JobReport] = []
-            for window in windows_before(context, run.window, mark, self.window_width):
-                self._working_on = window
-                if window != run.window:
-                    self.log.info("window %s was left open by an earlier run; completing it first", window)
-                spec = self._spec(context, run, window)
-                job = _build.build_job(spec, store, environment, transform=transform, progress=progress)
-                with job.reader, job.writer:
-                    reports += run_chain(job, window, Chain(heal=False, advance=moves))
-                observe_report(reports[-1], context)
-            return reports
-        finally:
-            store.close()
 
     def _spec(self, context: Context, run: RunWindow | None, window: Window | None) -> JobSpec:
         """Return the job as it is for ``window``, with its store of progress."""
