@@ -250,10 +250,10 @@ def canonical_request_v4(call: Call, additional: Iterable[str]) -> str:
     for name, value in call.headers.items():
         lower = name.lower()
         if lower.startswith("x-oss-") or lower in ("content-type", "content-md5") or lower in names:
-            signed.append(f"{lower}:{value.strip()}\n")
-    signed.sort()
+            signed.append((lower, value.strip()))
+    lines = "".join(f"{name}:{value}\n" for name, value in sorted(signed))
     payload = call.headers.get("x-oss-content-sha256", "UNSIGNED-PAYLOAD")
-    return f"{call.method}\n{uri}\n{query}\n{''.join(signed)}\n{';'.join(names)}\n{payload}"
+    return f"{call.method}\n{uri}\n{query}\n{lines}\n{';'.join(names)}\n{payload}"
 
 
 def sign_v4(secret: str, day: str, region: str, product: str, to_sign: str) -> str:
@@ -277,14 +277,11 @@ def string_to_sign_v1(call: Call, date: str, *, slash: bool = True) -> str:
     signed = sorted((name, value) for name, value in call.params.items() if name in _SIGNED_PARAMS_V1)
     if signed:
         resource += "?" + "&".join(f"{name}={value}" if value else name for name, value in signed)
-    headers = sorted(
-        f"{name.lower()}:{value.strip()}\n"
-        for name, value in call.headers.items()
-        if name.lower().startswith("x-oss-")
-    )
+    headers = ((name.lower(), value.strip()) for name, value in call.headers.items())
+    lines = "".join(f"{name}:{value}\n" for name, value in sorted(headers) if name.startswith("x-oss-"))
     md5 = call.headers.get("Content-MD5", "")
     kind = call.headers.get("Content-Type", "")
-    return f"{call.method}\n{md5}\n{kind}\n{date}\n{''.join(headers)}{resource}"
+    return f"{call.method}\n{md5}\n{kind}\n{date}\n{lines}{resource}"
 
 
 def sign_v1(secret: str, to_sign: str) -> str:
