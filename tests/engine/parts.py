@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -68,12 +69,13 @@ class LogReader(Reader):
 class ListWriter(Writer):
     """Keeps rows per window in ``visible``; ``prepared`` must be empty when nobody is writing."""
 
-    visible: dict[str, list[int]] = field(default_factory=dict)
-    prepared: dict[str, list[int]] = field(default_factory=dict)
+    visible: dict[str, list[Any]] = field(default_factory=dict)
+    prepared: dict[str, list[Any]] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
-    refuse: Callable[[int], bool] = lambda _: False
+    refuse: Callable[[Any], bool] = lambda _: False
     fail: Callable[[str], None] = lambda _: None
     error_list: list[Rejected] = field(default_factory=list)
+    take: Callable[[pa.RecordBatch], list[Any]] = lambda rows: rows.column(0).to_pylist()
     output: Output | None = None
     opened: int = 0
 
@@ -109,7 +111,7 @@ class _ListSplitWriter(SplitWriter):
 
     def write(self, rows: pa.RecordBatch) -> Sequence[Rejected]:
         self.owner.fail("write")
-        numbers = rows.column(0).to_pylist()
+        numbers = self.owner.take(rows)
         self.owner.prepared[self.key] += [n for n in numbers if not self.owner.refuse(n)]
         return [Rejected(f"n={n}", "refused") for n in numbers if self.owner.refuse(n)]
 
