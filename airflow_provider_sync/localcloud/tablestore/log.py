@@ -55,6 +55,7 @@ class WrittenSegment:
 
     @property
     def last_ts_us(self) -> int:
+        """The time of the last record."""
         return self._last_ts_us
 
     def append(self, record: bytes, ts_us: int) -> None:
@@ -65,12 +66,14 @@ class WrittenSegment:
         self._last_ts_us = ts_us
 
     def page(self, index: int, rows: int, size: int) -> Page:
+        """Return the ready records."""
         before = self._ends[index - 1] if index else 0
         stop = min(index + rows, len(self._records))
         stop = max(bisect_right(self._ends, before + size, index, stop), index + 1)
         return Page(list(self._records[index:stop]), stop - index, self._ends[stop - 1] - before)
 
     def first_at_or_after(self, ts_us: int) -> int:
+        """Search by the highest time so far, which never steps back."""
         return bisect_left(self._highs, ts_us)
 
 

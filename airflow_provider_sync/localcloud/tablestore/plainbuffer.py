@@ -105,26 +105,34 @@ def decode_value(value: bytes) -> bool | int | float | str | bytes | None:
         case 0:
             result = _I64.unpack_from(value, 1)[0]
         case 1:
-            number: float = _F64.unpack_from(value, 1)[0]
-            result = number
-            if not math.isfinite(number):
-                raise invalid("The input parameter is invalid: a DOUBLE must be finite.")
+            result = _finite(_F64.unpack_from(value, 1)[0])
         case 2:
             result = bool(value[1])
-        case 3 | 7:
-            if _U32.unpack_from(value, 1)[0] != len(value) - _TEXT_AT:
-                raise _broken("value has a wrong length")
-            result = value[_TEXT_AT:]
-            if kind == STRING:
-                try:
-                    result = result.decode()
-                except UnicodeDecodeError as error:
-                    raise _broken("string is not UTF-8") from error
+        case 3:
+            try:
+                result = _counted(value).decode()
+            except UnicodeDecodeError as error:
+                raise _broken("string is not UTF-8") from error
+        case 7:
+            result = _counted(value)
         case 6:
             result = None
         case _:
             raise _broken(f"unknown value type {kind}")
     return result
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise invalid("The input parameter is invalid: a DOUBLE must be finite.")
+    return number
+
+
+def _counted(value: bytes) -> bytes:
+    """Return the data of a STRING or BLOB value."""
+    if len(value) < _TEXT_AT or _U32.unpack_from(value, 1)[0] != len(value) - _TEXT_AT:
+        raise _broken("value has a wrong length")
+    return value[_TEXT_AT:]
 
 
 def encode_cell(name: bytes, value: bytes | None, op: int | None, ts: int | None) -> tuple[bytes, int]:

@@ -39,26 +39,14 @@ class Selection:
                 row.plain = self._encode(row, self._visible(row, table))
             return row.plain
         visible = self._visible(row, table)
-        if self.filter is not None:
-            values = {name: [v.value for v in versions] for name, versions in visible.items()}
-            for (encoded, _), column in zip(row.key_cells, table.schema, strict=True):
-                at = 11 + len(column.name.encode())
-                values[column.name] = [encoded[at:-2]]
-            if not self.filter.passes(values):
-                return None
+        if self.filter is not None and not self.filter.passes(_values(row, table, visible)):
+            return None
         if self.names:
             wanted_key = any(column.name in self.names for column in table.schema)
             visible = {name: versions for name, versions in visible.items() if name in self.names}
             if not visible and not wanted_key:
                 return None
-        if self.start_column is not None:
-            visible = {n: v for n, v in visible.items() if n >= self.start_column}
-        if self.end_column is not None:
-            visible = {n: v for n, v in visible.items() if n < self.end_column}
-        if self.filter is not None and self.filter.limit is not None:
-            kept = sorted(visible)[self.filter.offset : self.filter.offset + self.filter.limit]
-            visible = {name: visible[name] for name in kept}
-        return self._encode(row, visible)
+        return self._encode(row, self._cut(visible))
 
     def _takes_all(self, table: Table) -> bool:
         """Tell whether every cell that is stored is asked for, so that an encoded row can be kept."""
@@ -86,9 +74,29 @@ class Selection:
                 visible[name] = inside
         return visible
 
+    def _cut(self, visible: dict[str, list[Version]]) -> dict[str, list[Version]]:
+        """Keep the range of column names and the page of columns that were asked for."""
+        kept = [
+            name
+            for name in sorted(visible)
+            if (self.start_column is None or name >= self.start_column)
+            and (self.end_column is None or name < self.end_column)
+        ]
+        if self.filter is not None and self.filter.limit is not None:
+            kept = kept[self.filter.offset : self.filter.offset + self.filter.limit]
+        return {name: visible[name] for name in kept}
+
     def _encode(self, row: StoredRow, visible: dict[str, list[Version]]) -> bytes:
         cells = [(v.encoded, v.checksum) for name in sorted(visible) for v in visible[name]]
         return pb.encode_row(row.key_cells, cells)
+
+
+def _values(row: StoredRow, table: Table, visible: dict[str, list[Version]]) -> dict[str, list[bytes]]:
+    """Return what a filter sees: all columns with their versions, the key's included."""
+    values = {name: [v.value for v in versions] for name, versions in visible.items()}
+    for (encoded, _), column in zip(row.key_cells, table.schema, strict=True):
+        values[column.name] = [encoded[11 + len(column.name.encode()) : -2]]
+    return values
 
 
 def selection_of(request: Any, table: Table, now_ms: int) -> Selection:

@@ -116,13 +116,12 @@ def _get_range(context: Context, request: Any) -> bytes:
         )
     limit = min(request.limit or _PAGE_ROWS, _PAGE_ROWS)
     parts: list[bytes] = []
-    size = scanned = 0
+    size = 0
     next_key = None
-    for key in table.scan(start, end, backward=backward):
+    for scanned, key in enumerate(table.scan(start, end, backward=backward)):
         if len(parts) == limit or scanned == _PAGE_ROWS or size >= _PAGE_BYTES:
             next_key = pb.HEADER + pb.encode_row(table.rows[key].key_cells)
             break
-        scanned += 1
         data = selection.read(table, table.rows[key])
         if data is not None:
             parts.append(data)

@@ -42,8 +42,9 @@ DEFAULT_COLUMNS: list[list[Any]] = [
 """Ten mixed columns: with a two-column key a put record is about 500 bytes."""
 
 _CHUNK_RECORDS = 4096
-_CACHED_CHUNKS = 4
+_CACHED_CHUNKS = 64  # about 128 MB: a benchmark that reads the same records again finds them ready
 _DIGITS = 12
+_VARYING = 8  # bytes of a STRING or BINARY value that differ from record to record
 _PUT, _UPDATE, _DELETE = 1, 2, 3
 _U64 = np.uint64
 
@@ -98,14 +99,22 @@ class SeedPlan:
                 mask |= (hashes >= low) & (hashes < high)
             pool = keys[mask]
             if count and len(pool):
-                yield shard, SeedSegment(self, schema, pool, count, shard.epoch, number)
+                yield shard, SeedSegment(self, schema, pool, count, epoch=shard.epoch, number=number)
 
 
 class SeedSegment:
     """A run of seeded records in one shard."""
 
     def __init__(
-        self, plan: SeedPlan, schema: list[Any], pool: _Array, count: int, epoch: int, number: int
+        self,
+        plan: SeedPlan,
+        schema: list[Any],
+        pool: _Array,
+        count: int,
+        *,
+        epoch: int = 0,
+        number: int = 0,
+        in_order: bool = False,
     ) -> None:
         self._plan = plan
         self._pool = pool
@@ -119,15 +128,13 @@ class SeedSegment:
         self._block = self._offsets[-1]
         self._blocks = max(1, _CHUNK_RECORDS // len(pattern))
         self._chunks: OrderedDict[int, memoryview] = OrderedDict()
-        self._in_order = False
+        self._in_order = in_order
 
     @classmethod
     def in_key_order(cls, plan: SeedPlan, schema: list[Any]) -> SeedSegment:
         """Return ``count`` records about as many keys, one each, in ascending order."""
         keys = plan.first_key + np.arange(plan.count, dtype=np.int64)
-        segment = cls(plan, schema, keys, plan.count, 0, 0)
-        segment._in_order = True  # noqa: SLF001 - its own constructor
-        return segment
+        return cls(plan, schema, keys, plan.count, in_order=True)
 
     def rows(self, index: int, count: int) -> Iterator[bytes]:
         """Yield the rows of these records as buffers."""
@@ -143,13 +150,16 @@ class SeedSegment:
 
     @property
     def last_ts_us(self) -> int:
+        """The time of the last record."""
         return self._plan.start_us + (self._count - 1) // self._plan.per_commit * self._plan.step_us
 
     def first_at_or_after(self, ts_us: int) -> int:
+        """Compute the index: times rise by one step a commit."""
         commits = -((self._plan.start_us - ts_us) // self._plan.step_us)
         return min(max(commits * self._plan.per_commit, 0), self._count)
 
     def page(self, index: int, rows: int, size: int) -> Page:
+        """Return views of computed chunks."""
         first = self._position(index)
         stop = min(index + rows, self._count)
         ends = range(index + 1, stop + 1)
@@ -181,14 +191,26 @@ class SeedSegment:
         blocks = np.arange(first_block, first_block + self._blocks, dtype=np.int64)
         for number, slot in enumerate(self._slots):
             index = blocks * len(self._slots) + number
-            drawn = index if self._in_order else (_mix(index, self._salt) >> _U64(1)).astype(np.int64)
+            mixed = _mix(index, self._salt)
+            drawn = index if self._in_order else (mixed >> _U64(1)).astype(np.int64)
             keys = self._pool[drawn % len(self._pool)]
             commit = index // self._plan.per_commit
             ts_us = self._plan.start_us + commit * self._plan.step_us
             row_index = (index % self._plan.per_commit).astype(np.uint32)
             view = out[:, self._offsets[number] : self._offsets[number + 1]]
-            slot.patch(view, index, keys, ts_us, row_index, self._salt)
+            slot.patch(view, _Records(index, keys, ts_us, row_index, mixed))
         return bytes(out.tobytes())
+
+
+@dataclass(slots=True)
+class _Records:
+    """What tells the records of one slot in one chunk apart: arrays of one length, and what salts the values."""
+
+    index: _Array
+    keys: _Array
+    ts_us: _Array
+    row_index: _Array
+    mixed: _Array
 
 
 @dataclass(slots=True)
@@ -233,20 +255,19 @@ class _Slot:
             at += place.size
         self._extension_at = at
 
-    def patch(
-        self, out: _Array, index: _Array, keys: _Array, ts_us: _Array, row_index: _Array, salt: int
-    ) -> None:
+    def patch(self, out: _Array, records: _Records) -> None:
         """Write what varies into ``out``: one template per row, uint8."""
-        stamp = _bytes_of(ts_us // 1000)
+        index = records.index
+        stamp = _bytes_of(records.ts_us // 1000)
         stamp_crc = _contribution(stamp, 0)
         row_crc = np.zeros(len(index), dtype=np.uint8)
         for number, place in enumerate(self._places):
             crc = np.full(len(index), place.checksum, dtype=np.uint8)
             if place.kind is not None:
                 values = (
-                    _key_bytes(place.kind, keys)
+                    _key_bytes(place.kind, records.keys)
                     if place.key
-                    else _random_bytes(place.kind, place.width, index, salt + number * 7919)
+                    else _random_bytes(place.kind, place.width, records.mixed, number * 7919)
                 )
                 at = place.at + 11 + place.name_size + (5 if place.kind in (pb.STRING, pb.BLOB) else 1)
                 out[:, at : at + values.shape[1]] = values
@@ -257,8 +278,8 @@ class _Slot:
                 crc ^= stamp_crc
             out[:, place.at + place.size - 1] = crc
             row_crc ^= _follow_table(len(self._places) - number)[crc]
-        out[:, self._extension_at + 16 : self._extension_at + 24] = _bytes_of(ts_us)
-        out[:, self._extension_at + 25 : self._extension_at + 29] = _bytes_of(row_index)
+        out[:, self._extension_at + 16 : self._extension_at + 24] = _bytes_of(records.ts_us)
+        out[:, self._extension_at + 25 : self._extension_at + 29] = _bytes_of(records.row_index)
         out[:, -1] = row_crc
 
     def _cell(self, name: str, kind: int, width: int, *, key: bool) -> tuple[bytes, int]:
@@ -269,7 +290,7 @@ class _Slot:
         if kind in (pb.STRING, pb.BLOB):
             value = head + width.to_bytes(4, "little") + (b"." if kind == pb.STRING else b"\0") * width
             # What varies comes first and is shorter than a wide value; those bytes are zero in the template.
-            varies = min(width, 16)
+            varies = width if key else min(width, _VARYING)
             value = value[:5] + bytes(varies) + value[5 + varies :]
         else:
             value, varies = head + bytes(width), width
@@ -317,20 +338,21 @@ def _key_bytes(kind: int, keys: _Array) -> _Array:
     return (keys[:, None] // powers % 10 + ord("0")).astype(np.uint8)
 
 
-def _random_bytes(kind: int, width: int, index: _Array, salt: int) -> _Array:
-    """Return the varying bytes of a value: (n, width) uint8."""
-    number = _mix(index, salt)
+def _random_bytes(kind: int, width: int, mixed: _Array, salt: int) -> _Array:
+    """Return the varying bytes of a value: (n, width) uint8; ``mixed`` is a random uint64 of each record."""
+    number = mixed * _U64(salt << 1 | 1)
+    number ^= number >> _U64(32)
     if kind == pb.INTEGER:
         return _bytes_of((number >> _U64(24)).astype(np.int64))
     if kind == pb.DOUBLE:
         return _bytes_of((number >> _U64(40)).astype(np.float64) / 100)
     if kind == pb.BOOLEAN:
         return (number & _U64(1)).astype(np.uint8)[:, None]
+    octets = _bytes_of(number)
     if kind == pb.STRING:
-        shifts = np.arange(width, dtype=_U64) * _U64(4)
-        return _HEX[((number[:, None] >> shifts) & _U64(15)).astype(np.uint8)]
-    wide = np.concatenate([_bytes_of(number), _bytes_of(_mix(index, salt + 1))], axis=1)
-    return wide[:, :width]
+        nibbles = np.stack([octets & 15, octets >> 4], axis=2).reshape(len(octets), -1)
+        return _HEX[nibbles[:, :width]]
+    return octets[:, :width]
 
 
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
@@ -359,12 +381,24 @@ def _follow_table(zeros: int) -> _Array:
     return table
 
 
+@cache
+def _follow_pair_table(zeros: int) -> _Array:
+    """Return the same for each pair of bytes, the first one in the low half."""
+    low, high = _follow_table(zeros + 1), _follow_table(zeros)
+    return (high[:, None] ^ low[None, :]).reshape(-1)
+
+
 def _contribution(data: _Array, after: int) -> _Array:
     """Return the share of these bytes, one row per record, in a CRC-8 with ``after`` more bytes behind them."""
     width = data.shape[1]
     total = np.zeros(len(data), dtype=np.uint8)
-    for column in range(width):
-        total ^= _follow_table(after + width - 1 - column)[data[:, column]]
+    paired = width // 2 * 2
+    if paired:
+        pairs = np.ascontiguousarray(data[:, :paired]).view("<u2")
+        for column in range(paired // 2):
+            total ^= _follow_pair_table(after + width - 2 - 2 * column).take(pairs[:, column])
+    if paired < width:
+        total ^= _follow_table(after)[data[:, -1]]
     return total
 
 

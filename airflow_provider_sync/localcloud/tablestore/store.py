@@ -19,7 +19,7 @@ from airflow_provider_sync.localcloud.tablestore.errors import ServiceError, inv
 from airflow_provider_sync.localcloud.tablestore.journal import Journal
 from airflow_provider_sync.localcloud.tablestore.messages import REQUESTS
 from airflow_provider_sync.localcloud.tablestore.seed import SeedPlan
-from airflow_provider_sync.localcloud.tablestore.stream import HASHES, Position, Shard, Stream
+from airflow_provider_sync.localcloud.tablestore.stream import HASHES, Shard, Stream
 from airflow_provider_sync.localcloud.tablestore.table import Commit, Options, Table
 
 __all__ = ["Instance", "Store"]
@@ -140,7 +140,7 @@ class Store:
         del self.instance(instance).tables[table]
 
     def _start_stream(
-        self, instance: str, table: str, now_us: int, hours: int, columns: list[str], shard: str
+        self, instance: str, table: str, *, now_us: int, hours: int, columns: list[str], shard: str
     ) -> None:
         target = self.instance(instance).table(table)
         now_us = self.instance(instance).last_stream_us = max(
@@ -221,7 +221,6 @@ def _child(name: str, created_us: int, ranges: list[tuple[int, int]], *parents: 
         shift_us=max(p.shift_us for p in parents),
     )
     shard.last_ts_us = max(p.last_ts_us for p in parents)
-    shard.floor = Position(0, 0)
     return shard
 
 

@@ -32,6 +32,9 @@ class Position(NamedTuple):
     blanks: int = 0
 
 
+_START = Position(0, 0)
+
+
 @dataclass(slots=True)
 class Shard:
     """One shard. ``ranges`` are the half-open ranges of key hashes it owns; times are microseconds."""
@@ -48,7 +51,7 @@ class Shard:
     last_ts_us: int = 0
     era: int = 0
     emptied_us: int = 0
-    floor: Position = Position(0, 0)
+    floor: Position = _START
     blanks: dict[int, int] = field(default_factory=dict)
     log: Log = field(default_factory=Log)
 

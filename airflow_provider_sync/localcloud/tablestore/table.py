@@ -166,7 +166,7 @@ class Table:
         high = bisect_left(self._keys, end, key=_bound_of)
         return (self._keys[at] for at in range(low, high))
 
-    def keys(self) -> list[Key]:
+    def ordered_keys(self) -> list[Key]:
         """Return all keys in order (not a copy)."""
         return self._keys
 

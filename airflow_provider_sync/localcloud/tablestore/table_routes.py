@@ -27,7 +27,31 @@ _STATUS_ACTIVE = 1
 
 
 def _create_table(context: Context, request: Any) -> bytes:
-    meta = request.table_meta
+    name = request.table_meta.table_name
+    _check_schema(request.table_meta)
+    if not request.table_options.HasField("time_to_live") or not request.table_options.HasField(
+        "max_versions"
+    ):
+        raise invalid("time_to_live and max_versions are required while creating table.")
+    _check_options(request.table_options)
+    if request.HasField("stream_spec"):
+        _check_stream_spec(request.stream_spec)
+    if name in context.instance.tables:
+        raise ServiceError("OTSObjectAlreadyExist")
+    if len(context.instance.tables) >= _MAX_TABLES:
+        raise ServiceError("OTSQuotaExhausted", "Number of tables exceeded the quota.")
+    context.store.do(
+        "create_table",
+        instance=context.instance_name,
+        request=request.SerializeToString().hex(),
+        now_us=context.now_us,
+    )
+    if request.HasField("stream_spec") and request.stream_spec.enable_stream:
+        _start_stream(context, name, request.stream_spec)
+    return b""
+
+
+def _check_schema(meta: Any) -> None:
     if not _NAME.fullmatch(meta.table_name):
         raise invalid(f"Invalid table name: '{meta.table_name}'.")
     names = [column.name for column in meta.primary_key]
@@ -45,25 +69,6 @@ def _create_table(context: Context, request: Any) -> bytes:
         raise invalid("Duplicated primary key name.")
     if len(meta.defined_column) > _MAX_DEFINED_COLUMNS:
         raise invalid(f"The number of defined columns exceeds the limit {_MAX_DEFINED_COLUMNS}.")
-    options = request.table_options
-    if not options.HasField("time_to_live") or not options.HasField("max_versions"):
-        raise invalid("time_to_live and max_versions are required while creating table.")
-    _check_options(options)
-    if request.HasField("stream_spec"):
-        _check_stream_spec(request.stream_spec)
-    if meta.table_name in context.instance.tables:
-        raise ServiceError("OTSObjectAlreadyExist")
-    if len(context.instance.tables) >= _MAX_TABLES:
-        raise ServiceError("OTSQuotaExhausted", "Number of tables exceeded the quota.")
-    context.store.do(
-        "create_table",
-        instance=context.instance_name,
-        request=request.SerializeToString().hex(),
-        now_us=context.now_us,
-    )
-    if request.HasField("stream_spec") and request.stream_spec.enable_stream:
-        _start_stream(context, meta.table_name, request.stream_spec)
-    return b""
 
 
 def _update_table(context: Context, request: Any) -> bytes:
@@ -130,7 +135,7 @@ def _compute_split_points(context: Context, request: Any) -> bytes:
         raise invalid("split_size must be positive.")
     points: list[bytes] = []
     size = 0
-    for key in table.keys():
+    for key in table.ordered_keys():
         row = table.rows[key]
         if size >= request.split_size * unit and len(points) < (request.split_point_limit or 1 << 31):
             points.append(pb.HEADER + pb.encode_row(row.key_cells))

@@ -53,6 +53,26 @@ def authenticate(
         raise ServiceError("OTSMethodNotAllowed")
     if len(request.body) > _MAX_BODY:
         raise ServiceError("OTSRequestBodyTooLarge")
+    headers = _checked_headers(request, now)
+    v4 = "x-ots-signaturev4" in headers
+    key_id = headers["x-ots-accesskeyid"]
+    secret = access_keys.get(key_id)
+    if secret is None:
+        raise _denied("The AccessKeyID does not exist.")
+    if sts_tokens.get(key_id, headers.get("x-ots-ststoken")) != headers.get("x-ots-ststoken"):
+        raise _denied("The security token is invalid.")  # text invented
+    key = secret.encode()
+    if v4:
+        key = _v4_key(secret, headers["x-ots-signdate"], headers["x-ots-signregion"])
+    sent = headers["x-ots-signaturev4" if v4 else "x-ots-signature"]
+    expected = request_signature(request.path, request.query, headers, key, v4=v4)
+    if not hmac.compare_digest(sent.encode(), expected.encode()):
+        raise _denied("Signature mismatch.")
+    return Caller(headers["x-ots-instancename"], key_id, key)
+
+
+def _checked_headers(request: Request, now: float) -> dict[str, str]:
+    """Return the protocol's headers, names in lower case, once all but the signature is right."""
     headers = {k.lower(): v.strip() for k, v in request.headers.items() if k.lower().startswith("x-ots-")}
     v4 = "x-ots-signaturev4" in headers
     needed = _REQUIRED + (("x-ots-signdate", "x-ots-signregion") if v4 else ("x-ots-signature",))
@@ -64,19 +84,7 @@ def authenticate(
     _check_date(headers["x-ots-date"], now)
     if headers["x-ots-contentmd5"] != _md5(request.body):
         raise _denied("Mismatch between MD5 value of request body and x-ots-contentmd5 in header.")
-    key_id = headers["x-ots-accesskeyid"]
-    secret = access_keys.get(key_id)
-    if secret is None:
-        raise _denied("The AccessKeyID does not exist.")
-    if sts_tokens.get(key_id, headers.get("x-ots-ststoken")) != headers.get("x-ots-ststoken"):
-        raise _denied("The security token is invalid.")  # text invented
-    key = secret.encode()
-    if v4:
-        key = _v4_key(secret, headers["x-ots-signdate"], headers["x-ots-signregion"])
-    sent = headers["x-ots-signaturev4" if v4 else "x-ots-signature"]
-    if not hmac.compare_digest(sent, request_signature(request.path, request.query, headers, key, v4=v4)):
-        raise _denied("Signature mismatch.")
-    return Caller(headers["x-ots-instancename"], key_id, key)
+    return headers
 
 
 def request_signature(path: str, query: str, headers: Mapping[str, str], key: bytes, *, v4: bool) -> str:
