@@ -16,6 +16,7 @@ from airflow_provider_sync.errors import ConfigError
 
 __all__ = ["SafetyLagTimetable"]
 
+_PROBE = timedelta(minutes=15)
 _DEFAULT_LAG = timedelta(minutes=5)
 
 
@@ -57,7 +58,7 @@ class SafetyLagTimetable(CronTriggerTimetable):
     def window_at(self, tick: DateTime) -> DataInterval:
         """Return the window of the run at ``tick``, which must be a moment of the cron expression."""
         end = tick - self._lag
-        start = end - self._width if self._width is not None else self._get_prev(tick) - self._lag
+        start = end - self._width if self._width is not None else self._tick_before(tick) - self._lag
         return DataInterval(start, end)
 
     def window_before(self, moment: DateTime) -> DataInterval:
@@ -73,8 +74,22 @@ class SafetyLagTimetable(CronTriggerTimetable):
         tick = end + self._lag
         while (window := self.window_at(tick)).end > start:
             windows.append(DataInterval(max(window.start, start), window.end))
-            tick = self._get_prev(tick)
+            tick = self._tick_before(tick)
         return windows[::-1]
+
+    def _tick_before(self, tick: DateTime) -> DateTime:
+        """Return the tick whose next one is ``tick``.
+
+        Airflow's own step back is not the inverse of its step forward where clocks change: before 03:30 on a
+        night without 02:30 it finds 02:30, which is 03:30 again. So go back far enough, then forward.
+        """
+        earlier, probe = self._get_prev(tick), tick
+        while earlier >= tick:
+            probe -= _PROBE
+            earlier = self._get_prev(probe)
+        while earlier < (later := self._get_next(earlier)) < tick:
+            earlier = later
+        return earlier
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
         """Give a manual run the last window that was due."""
