@@ -37,7 +37,9 @@ def upload_part_copy(cloud: Cloud, call: Call) -> Response:
     """UploadPartCopy."""
     part = multipart.copy_part(cloud, cloud.bucket(call.bucket), call)
     children: list[xml.Node] = [("LastModified", iso_date(part.modified)), ("ETag", f'"{part.etag}"')]
-    return answers.of_xml(("CopyPartResult", children), {"x-oss-hash-crc64ecma": str(part.crc)})
+    return answers.of_xml(
+        ("CopyPartResult", children), {"ETag": f'"{part.etag}"', "x-oss-hash-crc64ecma": str(part.crc)}
+    )
 
 
 def complete(cloud: Cloud, call: Call) -> Response:

@@ -118,7 +118,12 @@ def copy_object(cloud: Cloud, call: Call) -> Response:
     """CopyObject."""
     bucket = cloud.bucket(call.bucket)
     source, version = objects.copy(cloud, bucket, call)
-    headers = {**_crc(version), **version.sse, **version_headers(bucket, version)}
+    headers = {
+        "ETag": f'"{version.etag}"',
+        **_crc(version),
+        **version.sse,
+        **version_headers(bucket, version),
+    }
     if source.version_id != "null":
         headers["x-oss-copy-source-version-id"] = source.version_id
     result: xml.Node = (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -98,13 +99,13 @@ def url(signed: Raw, signed_server: Server) -> str:
 
 
 @pytest.fixture
-def bucket_of(url: str) -> Callable[[Any], oss2.Bucket]:
-    """The oss2 client over a given authentication."""
-
-    def make(auth: Any, name: str = BUCKET) -> oss2.Bucket:
-        return oss2.Bucket(auth, url, name, region="cn-hangzhou")
-
-    return make
+def bucket_of(url: str) -> Iterator[Callable[[Any], oss2.Bucket]]:
+    """The oss2 client over a given authentication; its connections end with the test."""
+    session = oss2.Session()
+    yield lambda auth: oss2.Bucket(auth, url, BUCKET, region="cn-hangzhou", session=session)
+    session.session.close()
+    del session
+    gc.collect()
 
 
 @pytest.fixture(params=["v1", "v4"])

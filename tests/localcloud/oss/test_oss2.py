@@ -14,6 +14,9 @@ from oss2.exceptions import OssError, ServerError
 
 from tests.localcloud.oss.conftest import KEY_ID, SECRET, Raw
 
+# The SDK leaves the connection of an answer without a body to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
 STRANGE = "sales/2026 Q1/数据+1&%?=#~'()*!.csv"
 
 
@@ -48,7 +51,7 @@ def test_an_object_comes_back_with_everything_it_was_given(bucket: oss2.Bucket) 
         if name != "x-oss-tagging":
             assert head[name.lower()] == got.headers[name] == value
     assert (head["x-oss-tagging-count"], head["x-oss-object-type"]) == ("2", "Normal")
-    assert head["Content-MD5"] == "JfnnlDI7RTiF9RgfGz1N2w=="
+    assert head["Content-MD5"] == "JfnnlDI7RTiF9RgfG2JNCw=="
     assert head["x-oss-hash-crc64ecma"] == "11051210869376104954"
     meta = bucket.get_object_meta(STRANGE)
     assert (meta.content_length, meta.etag) == (9, put.etag)
@@ -88,7 +91,7 @@ def test_listings_page_and_group(bucket: oss2.Bucket, signed: Raw) -> None:
     for iterator in (oss2.ObjectIterator, oss2.ObjectIteratorV2):
         for page in (1, 2, 100):
             grouped = [item.key for item in iterator(bucket, delimiter="/", max_keys=page)]
-            assert grouped == ["dir/", "ding", "many/", "sales/", "top", "ümlaut/"]
+            assert grouped == ["ding", "dir/", "many/", "sales/", "top", "ümlaut/"]
         assert [item.key for item in iterator(bucket, prefix="dir/", delimiter="/", max_keys=1)] == [
             "dir/a",
             "dir/b",
@@ -226,10 +229,13 @@ def test_tags_acl_and_links(bucket: oss2.Bucket) -> None:
 
 
 def test_buckets_are_made_described_and_removed(bucket: oss2.Bucket, url: str) -> None:
-    other = oss2.Bucket(bucket.auth, url, "bucket-two", region="cn-hangzhou")
+    other = oss2.Bucket(bucket.auth, url, "bucket-two", region="cn-hangzhou", session=bucket.session)
     other.create_bucket("public-read", oss2.models.BucketCreateConfig("IA", "ZRS"))
     assert [
-        item.name for item in oss2.BucketIterator(oss2.Service(bucket.auth, url, region="cn-hangzhou"))
+        item.name
+        for item in oss2.BucketIterator(
+            oss2.Service(bucket.auth, url, region="cn-hangzhou", session=bucket.session)
+        )
     ] == [
         "bucket-one",
         "bucket-two",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gc
+from collections.abc import Iterator
 
 import alibabacloud_oss_v2 as oss
 import alibabacloud_oss_v2.aio as oss_aio
@@ -11,6 +13,9 @@ import pytest
 import requests
 
 from tests.localcloud.oss.conftest import BUCKET, KEY_ID, SECRET
+
+# The SDK leaves its connections to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 KEY = "dir/2026 Q1/数据+1&=?.csv"
 CRC = "11051210869376104954"
@@ -25,8 +30,9 @@ def config(request: pytest.FixtureRequest, url: str) -> oss.config.Config:
 
 
 @pytest.fixture
-def client(config: oss.config.Config) -> oss.Client:
-    return oss.Client(config)
+def client(config: oss.config.Config) -> Iterator[oss.Client]:
+    yield oss.Client(config)
+    gc.collect()
 
 
 def code(error: pytest.ExceptionInfo[oss.exceptions.OperationError]) -> str:
