@@ -1,0 +1,1 @@
+"""Batches of rows to the bytes of csv, text, jsonl and parquet, incrementally."""

@@ -1,0 +1,1 @@
+"""Targets: one plug-in each, independent of each other."""
