@@ -3,42 +3,51 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 
 from airflow_provider_sync.errors import CorruptDataError
 
-__all__ = ["parse", "reads_text"]
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+__all__ = ["parse"]
 
 
 def parse(kind: Any, data: bytes, what: str) -> Any:
-    """Return ``data`` as a message; raise :class:`CorruptDataError` if it is none."""
+    """Return ``data`` as a message whose required fields are there and whose texts are text.
+
+    Raise :class:`CorruptDataError` otherwise. The protobuf runtimes differ in this: some parse a message
+    without its required fields, some hand out text that is not UTF-8 as bytes.
+    """
     message = kind()
     try:
         message.ParseFromString(data)
-    except DecodeError as error:
+        bad = _find_bad_text(message)
+    except (DecodeError, UnicodeDecodeError) as error:
         raise CorruptDataError(f"the answer to {what} is not a {kind.__name__}: {error}") from error
-    if not message.IsInitialized():  # some runtimes parse a message without its required fields
+    if bad:
+        raise CorruptDataError(f"the answer to {what} holds text that is not UTF-8 in {bad}")
+    if not message.IsInitialized():
         missing = ", ".join(message.FindInitializationErrors())
         raise CorruptDataError(f"the answer to {what} lacks {missing}")
     return message
 
 
-def reads_text(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Mark a function that reads texts of an answer: they are decoded only then, and may prove not to be UTF-8."""
+def _find_bad_text(message: Any) -> str:
+    for field, value in message.ListFields():
+        if not _holds_text(field):
+            continue
+        for item in (value,) if isinstance(value, (str, bytes)) or hasattr(value, "DESCRIPTOR") else value:
+            if isinstance(item, bytes):
+                return str(field.name)
+            if not isinstance(item, str) and (inner := _find_bad_text(item)):
+                return f"{field.name}.{inner}"
+    return ""
 
-    @functools.wraps(function)
-    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        try:
-            return function(*args, **kwargs)
-        except UnicodeDecodeError as error:
-            raise CorruptDataError(
-                f"{function.__name__}: the answer holds text that is not UTF-8: {error}"
-            ) from error
 
-    return checked
+@functools.cache
+def _holds_text(field: Any) -> bool:
+    """Tell whether there is text in a field; a page's thousands of records have none and are not looked at."""
+    if field.type == FieldDescriptor.TYPE_MESSAGE:
+        return any(_holds_text(inner) for inner in field.message_type.fields)
+    return bool(field.type == FieldDescriptor.TYPE_STRING)

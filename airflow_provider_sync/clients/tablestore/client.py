@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from airflow_provider_sync.clients.tablestore import messages, plainbuffer
-from airflow_provider_sync.clients.tablestore.answers import parse, reads_text
+from airflow_provider_sync.clients.tablestore.answers import parse
 from airflow_provider_sync.clients.tablestore.descriptions import (
     ANY_ROW,
     Columns,
@@ -79,7 +79,6 @@ class TablestoreClient:
 
     # Tables
 
-    @reads_text
     def describe_table(self, table: str) -> TableDescription:
         """Return the table's schema, options and stream; :class:`NotFoundError` if there is none."""
         answer = self._read(
@@ -131,7 +130,6 @@ class TablestoreClient:
             "DeleteTable", messages.DeleteTableRequest(table_name=table), f"table {table!r}", repeatable=False
         )
 
-    @reads_text
     def list_tables(self) -> list[str]:
         """Return the names of the instance's tables."""
         answer = self._read("ListTable", messages.ListTableRequest(), f"instance {self.instance!r}")
@@ -230,7 +228,6 @@ class TablestoreClient:
 
     # Streams
 
-    @reads_text
     def list_streams(self, table: str) -> list[StreamInfo]:
         """Return the streams of exactly this table; none if its stream is off."""
         answer = self._read("ListStream", messages.ListStreamRequest(table_name=table), f"table {table!r}")
@@ -240,7 +237,6 @@ class TablestoreClient:
             if stream.table_name == table
         ]
 
-    @reads_text
     def describe_stream(self, stream_id: str, *, timeseries: bool = False) -> StreamDescription:
         """Return a stream with the shards of all pages; :class:`NotFoundError` if there is none.
 
@@ -274,7 +270,6 @@ class TablestoreClient:
             is_timeseries=answer.is_timeseries_data_table,
         )
 
-    @reads_text
     def get_shard_iterator(self, stream_id: str, shard_id: str, timestamp_us: int | None = None) -> str:
         """Return an iterator: at the oldest record kept, or somewhere near a time in microseconds.
 
@@ -298,7 +293,6 @@ class TablestoreClient:
         iterator: str = answer.shard_iterator
         return iterator
 
-    @reads_text
     def get_stream_records(
         self, iterator: str, limit: int | None = None, table_name: str | None = None
     ) -> StreamPage:

@@ -71,6 +71,7 @@ _i64 = struct.Struct("<q")
 _f64 = struct.Struct("<d")
 _sequence = struct.Struct("<BIBIBqBI")  # its tag, length, then epoch, time and row index, each behind its tag
 _unknown_head = struct.Struct("<BI")
+_read_u32, _read_i64, _read_f64 = _u32.unpack_from, _i64.unpack_from, _f64.unpack_from
 
 _MARKERS = {marker.value: marker for marker in Marker}
 _OPS = {int(op): op for op in CellOp}
@@ -92,6 +93,10 @@ def decode(buffer: bytes) -> list[Row]:
     while position < end:
         try:
             row, position = _read_row(buffer, position)
+        except UnicodeDecodeError as error:
+            raise CorruptDataError(
+                f"broken row data: a row that starts at byte {position} holds text that is not UTF-8: {error}"
+            ) from error
         except (struct.error, IndexError) as error:
             raise CorruptDataError(
                 f"broken row data: a row that starts at byte {position} ends after the {end} bytes given"
@@ -186,20 +191,23 @@ def _read_cell(buffer: bytes, start: int, checksums: bytearray) -> tuple[Cell, i
     if buffer[start + 1] != _NAME:
         _fail(buffer, start + 1, "expected a column name (04)")
     name_start = start + 6
-    position = name_start + _u32.unpack_from(buffer, start + 2)[0]
+    position = name_start + _read_u32(buffer, start + 2)[0]
     covered = buffer[name_start:position]
-    name = _text(buffer, name_start, covered)
+    name = str(covered, "utf-8")
     value: Value = None
     has_value = buffer[position] == _VALUE
     if has_value:
         value_start = position + 5
-        position = value_start + _u32.unpack_from(buffer, position + 1)[0]
+        position = value_start + _read_u32(buffer, position + 1)[0]
         value = _read_value(buffer, value_start, position)
         covered += buffer[value_start:position]
-    op, position = _read_op(buffer, position)
+    op = None
+    if buffer[position] == _OP:
+        op = _read_op(buffer, position + 1)
+        position += 2
     timestamp = None
     if buffer[position] == _TIMESTAMP:
-        timestamp = _i64.unpack_from(buffer, position + 1)[0]
+        timestamp = _read_i64(buffer, position + 1)[0]
         covered += buffer[position + 1 : position + 9]
         position += 9
     if op is not None:
@@ -217,13 +225,11 @@ def _read_cell(buffer: bytes, start: int, checksums: bytearray) -> tuple[Cell, i
     return Cell(name, value, timestamp, op), position + 2
 
 
-def _read_op(buffer: bytes, position: int) -> tuple[CellOp | None, int]:
-    if buffer[position] != _OP:
-        return None, position
-    op = _OPS.get(buffer[position + 1])
+def _read_op(buffer: bytes, position: int) -> CellOp:
+    op = _OPS.get(buffer[position])
     if op is None:
-        _fail(buffer, position + 1, "unknown cell op")
-    return op, position + 2
+        _fail(buffer, position, "unknown cell op")
+    return op
 
 
 def _read_value(buffer: bytes, start: int, end: int) -> Value:
@@ -232,13 +238,13 @@ def _read_value(buffer: bytes, start: int, end: int) -> Value:
     kind, length = buffer[start], end - start
     if kind in (_STRING, _BLOB):
         data_start = start + _PREFIXED_LENGTH
-        if length < _PREFIXED_LENGTH or _u32.unpack_from(buffer, start + 1)[0] != end - data_start:
+        if length < _PREFIXED_LENGTH or _read_u32(buffer, start + 1)[0] != end - data_start:
             _fail(buffer, start, "the two lengths of a value disagree")
         data = buffer[data_start:end]
-        return data if kind == _BLOB else _text(buffer, data_start, data)
+        return data if kind == _BLOB else str(data, "utf-8")
     value: Value
     if kind in (_INTEGER, _DOUBLE) and length == _NUMBER_LENGTH:
-        value = (_i64 if kind == _INTEGER else _f64).unpack_from(buffer, start + 1)[0]
+        value = (_read_i64 if kind == _INTEGER else _read_f64)(buffer, start + 1)[0]
     elif kind == _BOOLEAN and length == _BOOLEAN_LENGTH and buffer[start + 1] <= 1:
         value = bool(buffer[start + 1])
     elif kind == _NULL and length == _TYPE_LENGTH:
@@ -252,7 +258,7 @@ def _read_value(buffer: bytes, start: int, end: int) -> Value:
 
 def _read_extension(buffer: bytes, start: int) -> tuple[SequenceInfo, int]:
     position = start + 5
-    end = position + _u32.unpack_from(buffer, start + 1)[0]
+    end = position + _read_u32(buffer, start + 1)[0]
     if end > len(buffer):
         _fail(buffer, start + 1, "the extension reaches beyond the end")
     tag, length, epoch_tag, epoch, time_tag, time_us, index_tag, row_index = _sequence.unpack_from(
@@ -277,15 +283,6 @@ def _read_extension(buffer: bytes, start: int) -> tuple[SequenceInfo, int]:
     if position != end:
         _fail(buffer, start + 1, "the extension's length and its content disagree")
     return SequenceInfo(epoch, time_us, row_index), end
-
-
-def _text(buffer: bytes, start: int, data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise CorruptDataError(
-            f"broken row data at byte {start} of {len(buffer)}: text that is not UTF-8 ({error.reason})"
-        ) from error
 
 
 def _fail(buffer: bytes, position: int, problem: str) -> NoReturn:

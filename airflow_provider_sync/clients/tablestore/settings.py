@@ -10,12 +10,14 @@ from airflow_provider_sync.spec.connection import ConnectionInfo
 
 __all__ = ["Settings", "read_settings"]
 
-_ENDPOINT = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(:\d{1,5})?/?")
+_ENDPOINT = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(:(?P<port>\d{1,5}))?/?")
 _PUBLIC_HOST = re.compile(
     r"(?P<instance>[^.]+)\.(?P<region>[^.]+)\.(ots|ots-internal|tablestore|vpc\.tablestore)\.aliyuncs\.com",
     re.IGNORECASE,
 )
 _DEFAULT_TIMEOUT = 50.0
+_LAST_PORT = 65_535
+_HEADER_TEXT = re.compile(r"[!-~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def read_settings(connection: ConnectionInfo, *, needs_key: bool = True) -> Sett
     """
     endpoint = connection.endpoint.strip()
     match = _ENDPOINT.fullmatch(endpoint)
-    if match is None:
+    if match is None or int(match["port"] or 0) > _LAST_PORT:
         raise ConfigError(
             "connection.endpoint",
             endpoint,
@@ -46,16 +48,14 @@ def read_settings(connection: ConnectionInfo, *, needs_key: bool = True) -> Sett
         )
     public = _PUBLIC_HOST.fullmatch(match["host"])
     instance = connection.extra.get("instance") or (public["instance"] if public else "")
-    if not isinstance(instance, str) or not instance:
+    if not isinstance(instance, str) or not instance or not _HEADER_TEXT.fullmatch(instance):
         raise ConfigError(
             "connection.extra.instance",
             instance,
             allowed="the name of the Tablestore instance",
             cure="set it",
         )
-    for field in ("access_key_id", "access_key_secret"):
-        if needs_key and not getattr(connection, field):
-            raise ConfigError(f"connection.{field}", reason="missing", cure="set the access key to sign with")
+    _check_key(connection, needs_key=needs_key)
     timeout = connection.extra.get("timeout", _DEFAULT_TIMEOUT)
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
         raise ConfigError("connection.extra.timeout", timeout, allowed="seconds above 0")
@@ -69,3 +69,21 @@ def read_settings(connection: ConnectionInfo, *, needs_key: bool = True) -> Sett
         timeout=float(timeout),
         verify_answers=verify,
     )
+
+
+def _check_key(connection: ConnectionInfo, *, needs_key: bool) -> None:
+    texts = {
+        "access_key_id": connection.access_key_id,
+        "access_key_secret": connection.access_key_secret.reveal(),
+        "security_token": connection.security_token.reveal(),
+        "region": connection.region,
+    }
+    for field, text in texts.items():
+        if needs_key and not text and field.startswith("access_key"):
+            raise ConfigError(f"connection.{field}", reason="missing", cure="set the access key to sign with")
+        if not _HEADER_TEXT.fullmatch(text):
+            raise ConfigError(
+                f"connection.{field}",
+                reason="holds a space, a line break or a character outside ASCII, perhaps from copying",
+                cure="enter it again",
+            )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+import ssl
 from collections.abc import Callable
 
 import urllib3
-from google.protobuf.message import DecodeError
 
 import airflow_provider_sync
 from airflow_provider_sync.clients.tablestore import messages
+from airflow_provider_sync.clients.tablestore.answers import parse
 from airflow_provider_sync.clients.tablestore.errors import (
     OutcomeUnknownError,
     is_outcome_unknown,
@@ -19,7 +21,13 @@ from airflow_provider_sync.clients.tablestore.errors import (
 from airflow_provider_sync.clients.tablestore.settings import Settings
 from airflow_provider_sync.clients.tablestore.signer import Signer
 from airflow_provider_sync.engine.retry import RetryPolicy
-from airflow_provider_sync.errors import ConfigError, PermanentError, SyncError, TransientError
+from airflow_provider_sync.errors import (
+    ConfigError,
+    CorruptDataError,
+    PermanentError,
+    SyncError,
+    TransientError,
+)
 
 __all__ = ["Transport"]
 
@@ -104,9 +112,10 @@ class Transport:
                 f"{what} failed: cannot connect to {self._settings.endpoint}: {error}"
             ) from error
         except urllib3.exceptions.SSLError as error:
-            raise PermanentError(
-                f"{what} failed: no secure connection to {self._settings.endpoint}: {error}"
-            ) from error
+            failure = f"{what} failed: no secure connection to {self._settings.endpoint}: {error}"
+            if isinstance(error.args[0], ssl.SSLCertVerificationError):
+                raise PermanentError(failure) from error
+            raise OutcomeUnknownError(failure) from error
         except urllib3.exceptions.HTTPError as error:
             raise OutcomeUnknownError(f"{what} failed: no whole answer: {error}") from error
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -151,14 +160,13 @@ def _check_digest(data: bytes, headers: dict[str, str], what: str) -> None:
 
 
 def _read_error(data: bytes) -> tuple[str, str]:
-    error = messages.Error()
     try:
-        error.ParseFromString(data)
-    except (DecodeError, UnicodeDecodeError):
+        error = parse(messages.Error, data, "a refused request")
+    except CorruptDataError:
         # Not the service's own answer (a gateway's page, a body cut short): what there is, shortened.
         return "", data[:200].decode(errors="replace")
     return error.code, error.message
 
 
 def _seconds(text: str) -> float | None:
-    return float(text) if text.isdecimal() else None
+    return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_sync.clients.tablestore import messages, plainbuffer
-from airflow_provider_sync.clients.tablestore.answers import parse, reads_text
+from airflow_provider_sync.clients.tablestore.answers import parse
 from airflow_provider_sync.clients.tablestore.descriptions import Condition, RowChange
 from airflow_provider_sync.clients.tablestore.errors import OutcomeUnknownError, is_outcome_unknown, translate
 from airflow_provider_sync.clients.tablestore.messages import FilterType, OperationType
@@ -101,7 +101,6 @@ class _Batch:
             self.outcomes[index] = self.outcomes[index] or error
         self._pending = []
 
-    @reads_text
     def _row_error(self, change: RowChange, error: Any) -> SyncError:
         what = f"{self.what}, row {change.primary_key!r}"
         found = translate(_OK, error.code, error.message, operation=what)

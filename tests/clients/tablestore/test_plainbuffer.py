@@ -305,6 +305,15 @@ def test_absurd_lengths_are_refused(length: int) -> None:
             decode_stream_record(damaged)
 
 
+def test_an_op_that_does_not_exist_is_refused_even_under_right_checksums() -> None:
+    op_2 = (
+        "75000000010304010000006b05090000000001000000000000000a8702030401000000610509000000000100000000000000"
+    )
+
+    with pytest.raises(CorruptDataError, match="unknown cell op"):
+        decode(bytes.fromhex(op_2 + "06020a540945"))
+
+
 def test_text_that_is_not_utf8_is_refused() -> None:
     good = encode_row([("k", "ab")])
     # The same length and a right checksum, but bytes that are no text.

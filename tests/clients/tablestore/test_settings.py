@@ -29,6 +29,13 @@ def _connection(**changes: Any) -> ConnectionInfo:
         ({"endpoint": "127.0.0.1:8800"}, "connection.endpoint"),
         ({"endpoint": "ftp://host"}, "connection.endpoint"),
         ({"endpoint": "http://host/path"}, "connection.endpoint"),
+        ({"endpoint": "http://host:99999"}, "connection.endpoint"),
+        ({"access_key_id": "ak\n"}, "connection.access_key_id"),
+        ({"access_key_id": "ключ"}, "connection.access_key_id"),
+        ({"access_key_secret": Secret("s k")}, "connection.access_key_secret"),
+        ({"security_token": Secret("token\n")}, "connection.security_token"),
+        ({"region": "cn hangzhou"}, "connection.region"),
+        ({"extra": {"instance": "de mo"}}, "connection.extra.instance"),
         ({"endpoint": "http://user:secret@host"}, "connection.endpoint"),
         ({"extra": {}}, "connection.extra.instance"),
         ({"extra": {"instance": 7}}, "connection.extra.instance"),
@@ -44,6 +51,12 @@ def test_a_bad_field_is_named(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_settings(_connection(**changes))
     assert caught.value.field == field
+
+
+def test_a_bad_secret_is_not_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_settings(_connection(access_key_secret=Secret("hush hush")))
+    assert "hush" not in str(caught.value)
 
 
 def test_a_key_is_not_needed_where_credentials_come_from_elsewhere() -> None:

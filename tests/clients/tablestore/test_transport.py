@@ -6,8 +6,13 @@ import base64
 import hashlib
 import hmac
 import random
+import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,11 +190,11 @@ def test_throttling_waits_at_least_as_long_as_told(
     service: Scripted, connect: Callable[..., Transport]
 ) -> None:
     waits: list[float] = []
-    service.script = [_error(429, "OTSFlowControl", "slow down", {"Retry-After": "3"}), _ok()]
+    service.script = [_error(429, "OTSFlowControl", "slow down", {"Retry-After": "2.5"}), _ok()]
 
     connect(waits=waits).call("GetRow", BODY, subject="table 't'", repeatable=True)
 
-    assert waits == [3.0]
+    assert waits == [2.5]
 
 
 def test_what_does_not_pass_is_raised_at_once_with_code_and_request(
@@ -241,6 +246,60 @@ def test_a_page_that_is_no_error_message_is_quoted_shortened(
     with pytest.raises(PermanentError, match="HTTP 400 without a code: <html>xxx") as caught:
         connect().call("GetRow", BODY, subject="table 't'", repeatable=True)
     assert len(str(caught.value)) < 300
+
+
+def test_a_certificate_nobody_vouches_for_is_not_tried_again(
+    connect: Callable[..., Transport], tmp_path: Path
+) -> None:
+    waits: list[float] = []
+    with _tls_server(tmp_path) as port, pytest.raises(PermanentError, match="certificate verify failed"):
+        connect(endpoint=f"https://127.0.0.1:{port}", waits=waits).call(
+            "GetRow", BODY, subject="t", repeatable=True
+        )
+    assert waits == []
+
+
+def test_a_handshake_that_breaks_off_is_tried_again(
+    connect: Callable[..., Transport], server: Server
+) -> None:
+    waits: list[float] = []
+    with pytest.raises(TransientError, match=r"no secure connection|no whole answer"):
+        connect(endpoint=server.url.replace("http:", "https:"), waits=waits).call(
+            "GetRow", BODY, subject="t", repeatable=True
+        )
+    assert len(waits) == 3
+
+
+@contextmanager
+def _tls_server(folder: Path) -> Iterator[int]:
+    """Serve TLS with a certificate signed by itself; yields the port."""
+    key, certificate = folder / "key.pem", folder / "cert.pem"
+    request = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=127.0.0.1",
+    ]
+    subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                context.wrap_socket(connection, server_side=True).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
 
 
 def test_threads_share_a_small_pool(service: Scripted, connect: Callable[..., Transport]) -> None:
