@@ -55,6 +55,8 @@ _KEYS = (
     "单" * 200 + "@1795211863415",
 )
 
+_PREFIXES = ("orders", "orders@", "orders%", "orders_", "100%", "a_", "a*", "a[", "back\\", "o", "单", "none")
+
 _STATE: dict[str, Any] = {
     "empty": {},
     "list": [1, -1, 0, [], [None, True, False]],
@@ -170,14 +172,11 @@ class CheckpointStoreSuite:
             assert store.load(key) == Checkpoint(key, 1, {"number": number})
         assert list(store.keys("")) == sorted(_KEYS)
 
-    @pytest.mark.parametrize(
-        "prefix",
-        ["orders", "orders@", "orders%", "orders_", "100%", "a_", "a*", "a[", "back\\", "o", "单", "none"],
-    )
-    def test_a_prefix_is_taken_literally(self, store: CheckpointStore, prefix: str) -> None:
+    def test_a_prefix_is_taken_literally(self, store: CheckpointStore) -> None:
         for key in _KEYS:
             store.save(key, {}, expect=0)
-        assert list(store.keys(prefix)) == sorted(key for key in _KEYS if key.startswith(prefix))
+        for prefix in _PREFIXES:
+            assert list(store.keys(prefix)) == sorted(key for key in _KEYS if key.startswith(prefix)), prefix
 
     def test_a_deleted_key_is_absent_and_starts_anew(self, store: CheckpointStore) -> None:
         store.save("orders", {"n": 1}, expect=0)
