@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import pkgutil
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+
+import airflow_provider_sync.triggers
+from airflow_provider_sync.errors import ConfigError
+from airflow_provider_sync.triggers.window import WindowSafeTrigger
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "WindowSafeTrigger": {
+        "window_end": datetime(2026, 11, 20, 10, 5, tzinfo=UTC),
+        "delay": 300.0,
+        "end_from_trigger": True,
+    },
+}
+
+
+def all_triggers() -> list[type[BaseTrigger]]:
+    package = airflow_provider_sync.triggers
+    modules = [
+        importlib.import_module(f"{package.__name__}.{one.name}")
+        for one in pkgutil.iter_modules(package.__path__)
+    ]
+    return [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, BaseTrigger) and value.__module__ == module.__name__
+    ]
+
+
+async def first_event(trigger: BaseTrigger) -> TriggerEvent:
+    async for event in trigger.run():
+        return event
+    raise AssertionError("no event")
+
+
+@pytest.mark.parametrize("trigger", all_triggers(), ids=lambda one: one.__name__)
+def test_every_trigger_is_made_again_from_what_it_serializes(trigger: type[BaseTrigger]) -> None:
+    built = trigger(**ARGUMENTS[trigger.__name__])
+    path, arguments = built.serialize()
+    module, _, name = path.rpartition(".")
+    again = getattr(importlib.import_module(module), name)(**arguments)
+    assert type(again) is trigger
+    assert again.serialize() == (path, arguments)
+
+
+def test_it_fires_at_the_end_plus_the_delay() -> None:
+    end = datetime(2026, 11, 20, 10, 5, tzinfo=UTC)
+    assert WindowSafeTrigger(end, 300).moment == datetime(2026, 11, 20, 10, 10, tzinfo=UTC)
+    assert WindowSafeTrigger("2026-11-20T18:05:00+08:00", 300).moment == datetime(
+        2026, 11, 20, 10, 10, tzinfo=UTC
+    )
+
+
+def test_it_waits_no_shorter_than_asked() -> None:
+    end = datetime.now(UTC)
+    event = asyncio.run(first_event(WindowSafeTrigger(end, 0.3)))
+    assert datetime.now(UTC) >= end + timedelta(seconds=0.3)
+    assert event.payload == (end + timedelta(seconds=0.3)).isoformat()
+
+
+def test_a_moment_that_has_passed_fires_at_once() -> None:
+    end = datetime(2020, 1, 1, tzinfo=UTC)
+    event = asyncio.run(asyncio.wait_for(first_event(WindowSafeTrigger(end, end_from_trigger=True)), 1))
+    assert isinstance(event, TaskSuccessEvent)
+
+
+@pytest.mark.parametrize("end", ["soon", "2026-11-20T10:00:00"])
+def test_a_text_that_is_no_moment_is_refused(end: str) -> None:
+    with pytest.raises(ConfigError, match="window_end"):
+        asyncio.run(first_event(WindowSafeTrigger(end)))
