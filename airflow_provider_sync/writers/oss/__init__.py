@@ -15,9 +15,11 @@ from airflow_provider_sync.engine.retry import RetryPolicy
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.formats.base import Encoder
 from airflow_provider_sync.spec.connection import ConnectionInfo
+from airflow_provider_sync.writers.oss.append import Appender
 from airflow_provider_sync.writers.oss.names import Names, check_bucket
 from airflow_provider_sync.writers.oss.options import OssOptions
 from airflow_provider_sync.writers.oss.publish import Publisher
+from airflow_provider_sync.writers.oss.spool import Joined, Spool, SpoolingSplit, spools_of
 
 __all__ = ["OssWriter"]
 
@@ -26,8 +28,8 @@ class OssWriter(Writer):
     """Writes csv, text, parquet or JSON Lines to OSS in two phases.
 
     While splits are written, their rows go into multipart uploads, which nobody sees. The commit completes
-    all of them, removes what an earlier try of the same window left, and writes the manifest last. See
-    :class:`Names` for where everything is.
+    all of them, removes what an earlier try of the same window left, and writes the manifest last. One object
+    of several splits, and one that grows, wait in local files instead. See :class:`Names` for where all is.
     """
 
     Options = OssOptions
@@ -43,16 +45,78 @@ class OssWriter(Writer):
         )
         self._client = OssClient(connection, retry=retry, clock=environment.clock)
         self._pool = PartPool(self._client)
-        self._publisher: Publisher | None = None
+        self._target: Publisher | Appender | None = None
+        self._spools: dict[str, Spool] = {}
 
     def begin(self, output: Output) -> None:
         """Check bucket, access, names and schema, and that nothing stands in the way."""
         options = self._options
-        options.encoder(output.schema)
+        encoder = options.encoder(output.schema)
+        if options.write_single_object and len(output.splits) > 1 and not encoder.joinable:
+            raise ConfigError(
+                "writer.parameter.writeSingleObject",
+                value=True,
+                reason=f"{options.file_format} of {len(output.splits)} splits cannot be one object",
+                cure="set it to false, or write csv, text or jsonl",
+            )
         names = Names.of(
             output, options.object, suffix=options.name_suffix, single=options.write_single_object
         )
-        publisher = Publisher(
+        if options.write_mode == "nonConflict":
+            self._refuse_versioning()
+        target = self._appender(output, names) if self._appends else self._publisher(output, names)
+        target.check_target()
+        self._target = target
+
+    def open(self, split_id: str) -> SplitWriter:
+        """Start one split; the first upload begins with its first row."""
+        target = self._begun()
+        if isinstance(target, Publisher) and not self._is_joined(target):
+            index = target.output.splits.index(split_id)
+            return _UploadingSplit(self._options, self._environment, self._pool, target, index)
+        spool = self._spools[split_id] = Spool(split_id)
+        return SpoolingSplit(spool, self._options.encoder(target.output.schema), self._environment)
+
+    def commit(self, receipts: Sequence[JsonObject], rejected: Sequence[Rejected] = ()) -> Committed:
+        """Make the window visible: objects, stale ones away, error list, manifest."""
+        self._environment.check_cancelled()
+        target, options = self._begun(), self._options
+        if isinstance(target, Appender):
+            spools = spools_of(receipts, self._spools)
+            return target.commit(spools, rejected, options.prologue(target.output.schema))
+        if self._is_joined(target):
+            receipts = self._join(target, spools_of(receipts, self._spools))
+        empty = None
+        if options.generate_empty_file:
+            encoder = options.encoder(target.output.schema)
+            empty = encoder.header() + encoder.finish()
+        return target.commit(receipts, rejected, empty)
+
+    def abort(self, receipts: Sequence[JsonObject]) -> None:
+        """Throw prepared uploads away."""
+        target = self._begun()
+        if isinstance(target, Publisher):
+            target.abort([receipt for receipt in receipts if "spooled" not in receipt])
+        self._drop_spools()
+
+    def close(self) -> None:
+        """End the threads, close the connections, and give local disk space back."""
+        self._pool.close()
+        self._client.close()
+        self._drop_spools()
+
+    @property
+    def _appends(self) -> bool:
+        return self._options.write_mode == "append" and self._options.write_single_object
+
+    def _begun(self) -> Publisher | Appender:
+        if self._target is None:
+            raise RuntimeError("begin() comes first")
+        return self._target
+
+    def _publisher(self, output: Output, names: Names) -> Publisher:
+        options = self._options
+        return Publisher(
             client=self._client,
             bucket=self._bucket,
             mode=options.write_mode,
@@ -61,41 +125,41 @@ class OssWriter(Writer):
             headers=options.headers,
             object_headers={**options.object_headers, **names.metadata(output.job)},
         )
-        if options.write_mode == "nonConflict":
-            self._refuse_versioning()
-        publisher.check_target()
-        self._publisher = publisher
 
-    def open(self, split_id: str) -> SplitWriter:
-        """Start one split; the first upload begins with its first row."""
-        publisher = self._begun()
-        return _UploadingSplit(
-            self._options, self._environment, self._pool, publisher, publisher.output.splits.index(split_id)
+    def _appender(self, output: Output, names: Names) -> Appender:
+        options = self._options
+        return Appender(
+            client=self._client,
+            bucket=self._bucket,
+            names=names,
+            output=output,
+            headers=options.headers,
+            object_headers={**options.object_headers, **names.metadata(output.job)},
         )
 
-    def commit(self, receipts: Sequence[JsonObject], rejected: Sequence[Rejected] = ()) -> Committed:
-        """Make the window visible: objects, stale ones away, error list, manifest."""
-        self._environment.check_cancelled()
-        publisher = self._begun()
-        empty = None
-        if self._options.generate_empty_file:
-            encoder = self._options.encoder(publisher.output.schema)
-            empty = encoder.header() + encoder.finish()
-        return publisher.commit(receipts, rejected, empty)
+    def _is_joined(self, target: Publisher) -> bool:
+        return target.names.single and len(target.output.splits) > 1
 
-    def abort(self, receipts: Sequence[JsonObject]) -> None:
-        """Throw prepared uploads away."""
-        self._begun().abort(receipts)
+    def _join(self, target: Publisher, spools: Sequence[Spool]) -> Sequence[JsonObject]:
+        """Upload all splits as one object, in order, and return its receipt."""
+        rows = sum(spool.rows for spool in spools)
+        if not rows:
+            return ()
+        upload = target.upload(self._pool, target.names.object(0, 0), self._options.part_size)
+        whole = Joined(self._options.prologue(target.output.schema), spools)
+        try:
+            while piece := whole.read(self._options.part_size):
+                self._environment.check_cancelled()
+                upload.write(piece)
+            return ({"split": "", "objects": [{**upload.finish(), "rows": rows}]},)
+        except BaseException:
+            upload.abort()
+            raise
 
-    def close(self) -> None:
-        """End the threads and close the connections."""
-        self._pool.close()
-        self._client.close()
-
-    def _begun(self) -> Publisher:
-        if self._publisher is None:
-            raise RuntimeError("begin() comes first")
-        return self._publisher
+    def _drop_spools(self) -> None:
+        for spool in self._spools.values():
+            spool.file.close()
+        self._spools.clear()
 
     def _refuse_versioning(self) -> None:
         state = self._client.bucket_info(self._bucket).versioning
@@ -157,13 +221,8 @@ class _UploadingSplit(SplitWriter):
 
     def _start(self) -> tuple[MultipartUpload, Encoder]:
         publisher = self._publisher
-        upload = MultipartUpload(
-            self._pool,
-            publisher.bucket,
-            publisher.names.object(self._index, len(self._uploads)),
-            part_size=self._options.part_size,
-            headers={**publisher.headers, **publisher.object_headers},
-        )
+        key = publisher.names.object(self._index, len(self._uploads))
+        upload = publisher.upload(self._pool, key, self._options.part_size)
         self._uploads.append(upload)
         encoder = self._options.encoder(publisher.output.schema)
         upload.write(encoder.header())

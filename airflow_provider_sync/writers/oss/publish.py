@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from airflow_provider_sync.clients.oss import ObjectInfo, OssClient
 from airflow_provider_sync.clients.oss.crc import crc64
 from airflow_provider_sync.clients.oss.errors import NoSuchUploadError, ObjectExistsError
-from airflow_provider_sync.clients.oss.multipart import parts_of
+from airflow_provider_sync.clients.oss.multipart import MultipartUpload, PartPool, parts_of
 from airflow_provider_sync.engine.contract import Committed, CommittedObject, Output
 from airflow_provider_sync.engine.record import JsonObject, Rejected
 from airflow_provider_sync.errors import TargetConflictError, TransientError
@@ -95,6 +95,11 @@ class Publisher:
         for receipt in receipts:
             for upload in receipt["objects"]:
                 self.client.abort(self.bucket, upload["key"], upload["upload_id"])
+
+    def upload(self, pool: PartPool, key: str, part_size: int) -> MultipartUpload:
+        """Return an upload that has not begun, with this output's headers."""
+        headers = {**self.headers, **self.object_headers}
+        return MultipartUpload(pool, self.bucket, key, part_size=part_size, headers=headers)
 
     # ── completing ───────────────────────────────────────────────────────────────────────────────────────
 
