@@ -21,6 +21,9 @@ from airflow_provider_sync.localcloud.control import Control, ControlError
 
 __all__ = ["Request", "Response", "Server", "Service", "run_control"]
 
+# Longer than any service allows, so that the service itself refuses what is too long.
+_MAX_LINE = 32 * 1024
+_MAX_HEADERS = 1024
 _CONTROL = "/_control/"
 _SHUTDOWN_SECONDS = 1.0  # an answer on its way may finish; an idle keep-alive connection is not waited for
 
@@ -118,7 +121,14 @@ class Server:
     async def serve(self) -> web.ServerRunner:
         """Open the port in the running loop (for a process that serves several services)."""
         runner = web.ServerRunner(
-            web.Server(self._on_request, access_log=None, auto_decompress=False),
+            web.Server(
+                self._on_request,
+                access_log=None,
+                auto_decompress=False,
+                max_line_size=_MAX_LINE,
+                max_field_size=_MAX_LINE,
+                max_headers=_MAX_HEADERS,
+            ),
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         await runner.setup()

@@ -25,7 +25,8 @@ __all__ = ["Addressing", "Call", "http_date", "iso_date", "parse_http_date"]
 _IPV4 = r"\d{1,3}(?:\.\d{1,3}){3}"
 _ENDPOINTS = (
     r"localhost",
-    r"(?:[a-z0-9-]+\.)?oss(?:-[a-z0-9-]+)?\.(?:localhost|aliyuncs\.com)",
+    r"oss(?:-[a-z0-9-]+)?\.(?:localhost|aliyuncs\.com)",
+    r"[a-z]{2}-[a-z0-9-]+\.oss\.aliyuncs\.com",
     rf"{_IPV4}\.(?:nip\.io|sslip\.io|nip)",
 )
 

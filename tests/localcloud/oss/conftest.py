@@ -104,7 +104,6 @@ def bucket_of(url: str) -> Iterator[Callable[[Any], oss2.Bucket]]:
     session = oss2.Session()
     yield lambda auth: oss2.Bucket(auth, url, BUCKET, region="cn-hangzhou", session=session)
     session.session.close()
-    del session
     gc.collect()
 
 
