@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import urllib3
+
+from airflow_provider_sync.localcloud.http import Server
+from airflow_provider_sync.localcloud.tablestore.server import TablestoreService
+
+Control = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +47,25 @@ def postgres() -> Iterator[int]:
     yield port
     run(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop")
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def tablestore_server() -> Iterator[Server]:
+    with Server(TablestoreService(access_keys={"ak": "sk"})) as server:
+        yield server
+
+
+@pytest.fixture
+def tablestore_control(tablestore_server: Server) -> Control:
+    """``control("POST", "faults", action="throttle")``; everything is forgotten before each test."""
+
+    def call(method: str, route: str, **data: Any) -> Any:
+        body = json.dumps(data) if data else b""
+        answer = urllib3.request(
+            method, f"{tablestore_server.url}/_control/{route}", body=body, retries=False
+        )
+        assert answer.status == 200, answer.data
+        return json.loads(answer.data)
+
+    call("POST", "reset")
+    return call
