@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import Context
 
 from airflow_provider_sync.errors import ConfigError
-from airflow_provider_sync.spec.window import Window
+from airflow_provider_sync.spec.window import Window, to_millis
 
 __all__ = ["RunWindow", "resolve_window", "windows_before"]
 
@@ -77,11 +77,7 @@ def windows_before(context: Context, own: Window, mark: int | None, width: timed
     gap = Window(mark, own.start)
     timetable = _timetable(context)
     if hasattr(timetable, "windows_between"):
-        import pendulum  # noqa: PLC0415 - only for the timetable's own types
-
-        intervals = timetable.windows_between(
-            pendulum.instance(gap.start_time), pendulum.instance(gap.end_time)
-        )
+        intervals = timetable.windows_between(gap.start_time, gap.end_time)
         before = [Window.between(one.start, one.end) for one in intervals]
     else:
         before = list(gap.split(width // timedelta(milliseconds=1)))
@@ -124,9 +120,9 @@ def _millis(value: Any, path: str, timezone: ZoneInfo) -> int:
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone)
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return to_millis(moment)
 
 
 def _floor(moment: datetime, width: timedelta) -> datetime:
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return epoch + (moment - epoch) // width * width
+    step = width // timedelta(milliseconds=1)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=to_millis(moment) // step * step)

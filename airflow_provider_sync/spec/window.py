@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,8 @@ def to_millis(moment: datetime) -> int:
     """Milliseconds since the Unix epoch of an aware datetime (exact integer arithmetic)."""
     if moment.tzinfo is None:
         raise ConfigError("window", moment.isoformat(), reason="a time without a time zone")
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    # Not by subtraction: Airflow's times are pendulum's, whose differences do not divide by a timedelta.
+    return calendar.timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
+import pendulum
 from airflow._shared.timezones.timezone import parse_timezone
 from airflow.serialization.encoders import encode_timezone
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
@@ -61,19 +62,20 @@ class SafetyLagTimetable(CronTriggerTimetable):
         start = end - self._width if self._width is not None else self._tick_before(tick) - self._lag
         return DataInterval(start, end)
 
-    def window_before(self, moment: DateTime) -> DataInterval:
+    def window_before(self, moment: datetime) -> DataInterval:
         """Return the window of the last tick at or before ``moment``."""
-        return self.window_at(self._align_to_prev(moment))
+        return self.window_at(self._align_to_prev(pendulum.instance(moment)))
 
-    def windows_between(self, start: DateTime, end: DateTime) -> list[DataInterval]:
+    def windows_between(self, start: datetime, end: datetime) -> list[DataInterval]:
         """Return the windows that lie in [start, end), oldest first; the first one is cut off at ``start``.
 
         ``end`` must be an end of a window: what a run finds open between its job's progress and itself.
         """
         windows = []
-        tick = end + self._lag
-        while (window := self.window_at(tick)).end > start:
-            windows.append(DataInterval(max(window.start, start), window.end))
+        first = pendulum.instance(start)
+        tick = pendulum.instance(end) + self._lag
+        while (window := self.window_at(tick)).end > first:
+            windows.append(DataInterval(max(window.start, first), window.end))
             tick = self._tick_before(tick)
         return windows[::-1]
 

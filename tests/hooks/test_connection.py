@@ -70,15 +70,22 @@ def test_a_general_alibaba_connection_serves_the_kind_that_is_asked_for(kind: st
     )
     assert found.kind == kind
     assert found.access_key_id == "LTAI"
-    assert found.endpoint == {
-        "oss": "https://oss-cn-beijing.aliyuncs.com",
-        "tablestore": "https://demo.cn-beijing.ots.aliyuncs.com",
-    }[kind]
+    assert (
+        found.endpoint
+        == {
+            "oss": "https://oss-cn-beijing.aliyuncs.com",
+            "tablestore": "https://demo.cn-beijing.ots.aliyuncs.com",
+        }[kind]
+    )
 
 
 def test_sts_credentials_carry_their_token() -> None:
     found = info(
-        conn_type="oss", host="h", login="STS.a", password="b", extra={"auth_type": "STS", "sts_token": "zxcv9876"}
+        conn_type="oss",
+        host="h",
+        login="STS.a",
+        password="b",
+        extra={"auth_type": "STS", "sts_token": "zxcv9876"},
     )
     assert found.security_token == Secret("zxcv9876")
     assert "zxcv9876" not in repr(found)
@@ -125,7 +132,9 @@ def test_extra_that_is_no_json_is_named() -> None:
 
 
 def test_an_id_is_looked_up_in_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_ORDERS", '{"conn_type": "oss", "host": "h", "login": "a", "password": "b"}')
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_ORDERS", '{"conn_type": "oss", "host": "h", "login": "a", "password": "b"}'
+    )
     assert resolve_connection("orders", ("oss",)).endpoint == "https://h"
 
 

@@ -33,7 +33,9 @@ def test_another_window_is_another_incident() -> None:
 
 def test_a_late_run_that_fails_after_all_is_told_again_but_not_the_other_way() -> None:
     incidents, told_late = open_or_repeat({}, Failure("late", "run-1", "not done", **AT_WINDOW), "10:00")
-    incidents, told_failed = open_or_repeat(incidents, Failure("failed", "run-1", "denied", **AT_WINDOW), "10:01")
+    incidents, told_failed = open_or_repeat(
+        incidents, Failure("failed", "run-1", "denied", **AT_WINDOW), "10:01"
+    )
     incidents, told_late_again = open_or_repeat(incidents, Failure("late", "run-1", "", **AT_WINDOW), "10:02")
     assert (told_late, told_failed, told_late_again) == (True, True, False)
     (one,) = incidents.values()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta, timezone
 
+import pendulum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +59,8 @@ def test_parts_tile_the_window(start: int, width: int, part: int) -> None:
 def test_labels_of_second_aligned_windows_sort_by_time(starts: list[int]) -> None:
     early, late = (Window(moment // 1000 * 1000, moment // 1000 * 1000 + 1000) for moment in sorted(starts))
     assert early.label <= late.label
+
+
+def test_airflows_own_times_are_as_good_as_pythons() -> None:
+    moment = pendulum.datetime(2026, 11, 20, 18, 5, 0, 123456, tz="Asia/Shanghai")
+    assert to_millis(moment) == to_millis(datetime(2026, 11, 20, 10, 5, 0, 123456, tzinfo=UTC))
