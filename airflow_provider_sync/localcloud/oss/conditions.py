@@ -15,7 +15,7 @@ from airflow_provider_sync.localcloud.oss.wire import Call, parse_http_date
 
 __all__ = ["check_copy_source", "check_read", "copy_range", "requested_range"]
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def check_read(call: Call, version: Version) -> bool:

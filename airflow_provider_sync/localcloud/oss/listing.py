@@ -51,8 +51,6 @@ class UploadPage:
 def list_objects(bucket: Bucket, *, prefix: str, delimiter: str, after: str, most: int) -> ObjectPage:
     """Return up to ``most`` objects and common prefixes behind ``after``."""
     page = ObjectPage()
-    if most == 0:
-        return page
     objects = bucket.objects
     for group, key in _keys(bucket, prefix, delimiter, after):
         version = objects[key][-1]
@@ -76,8 +74,6 @@ def list_versions(
 ) -> VersionPage:
     """Return up to ``most`` versions, delete markers and common prefixes behind the two markers."""
     page = VersionPage()
-    if most == 0:
-        return page
     entries = _versions(bucket, prefix, delimiter, key_marker, version_marker)
     for count, (key, version, group) in enumerate(entries):
         if count == most:
@@ -97,8 +93,6 @@ def list_uploads(
 ) -> UploadPage:
     """Return up to ``most`` uploads and common prefixes behind the two markers (the second with the first only)."""
     page = UploadPage()
-    if most == 0:
-        return page
     ordered = sorted(bucket.uploads.values(), key=lambda upload: (upload.key, upload.upload_id))
     seen = ""
     for upload in ordered:

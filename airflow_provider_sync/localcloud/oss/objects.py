@@ -203,7 +203,7 @@ def copy(cloud: Cloud, bucket: Bucket, call: Call) -> tuple[Version, Version]:
     tagging = one_of(
         "x-oss-tagging-directive", call.header("x-oss-tagging-directive").upper() or "COPY", _DIRECTIVES
     )
-    if source.kind == "Appendable" and bucket.versioning:
+    if source.kind == "Appendable" and source_bucket.versioning:
         message = "An appendable object cannot be copied in a bucket with versioning."
         raise OssError(400, "OperationNotSupported", message)
     check_overwrite(call, bucket, call.key)

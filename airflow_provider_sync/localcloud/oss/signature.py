@@ -19,7 +19,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from airflow_provider_sync.localcloud.oss.errors import OssError
-from airflow_provider_sync.localcloud.oss.wire import Call, parse_http_date
+from airflow_provider_sync.localcloud.oss.wire import Call, is_number, parse_http_date
 
 __all__ = ["Credential", "Verifier", "canonical_request_v4", "sign_v1", "sign_v4", "string_to_sign_v1"]
 
@@ -184,7 +184,7 @@ def _claim_v4_query(call: Call) -> _Claim:
         params.get("x-oss-security-token", ""),
     )
     lifetime = params.get("x-oss-expires", "")
-    if not lifetime.isdecimal() or not 0 < int(lifetime) <= _MAX_EXPIRES_SECONDS:
+    if not is_number(lifetime) or not 0 < int(lifetime) <= _MAX_EXPIRES_SECONDS:
         raise OssError.invalid_argument("x-oss-expires", lifetime, "It must be 1 to 604800 seconds.")
     claim.expires = claim.date + int(lifetime)
     return claim
@@ -226,7 +226,7 @@ def _claim_v1_header(call: Call, authorization: str) -> _Claim:
 def _claim_v1_query(call: Call) -> _Claim:
     params = call.params
     text = params.get("Expires", "")
-    if not text.isdecimal():
+    if not is_number(text):
         raise OssError.invalid_argument("Expires", text, "It must be a time in seconds.")
     token = params.get("security-token", "")
     return _Claim(

@@ -20,9 +20,10 @@ from multidict import CIMultiDictProxy
 from airflow_provider_sync.localcloud.http import Request
 from airflow_provider_sync.localcloud.oss.errors import OssError
 
-__all__ = ["Addressing", "Call", "http_date", "iso_date", "parse_http_date"]
+__all__ = ["Addressing", "Call", "http_date", "is_number", "iso_date", "parse_http_date"]
 
 _IPV4 = r"\d{1,3}(?:\.\d{1,3}){3}"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _ENDPOINTS = (
     r"localhost",
     r"oss(?:-[a-z0-9-]+)?\.(?:localhost|aliyuncs\.com)",
@@ -58,11 +59,16 @@ class Call:
         text = self.params.get(name, "")
         if not text:
             return default
-        if not text.isdecimal() or not low <= int(text) <= high:
+        if not is_number(text) or not low <= int(text) <= high:
             raise OssError.invalid_argument(
                 name, text, f"Argument {name} must be an integer of {low} to {high}."
             )
         return int(text)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether the text is a whole number of at most 18 digits (more are not worth converting)."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 class Addressing:

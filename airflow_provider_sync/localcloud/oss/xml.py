@@ -12,6 +12,7 @@ from typing import TypeAlias
 from xml.etree import ElementTree as ET
 
 from airflow_provider_sync.localcloud.oss.errors import OssError
+from airflow_provider_sync.localcloud.oss.wire import is_number
 
 __all__ = [
     "Node",
@@ -81,7 +82,7 @@ def parse_complete(body: bytes) -> list[tuple[int, str]]:
     parts = []
     for part in _root(body, "CompleteMultipartUpload").findall("Part"):
         number = _child(part, "PartNumber").strip()
-        if not number.isdecimal():
+        if not is_number(number):
             raise OssError.malformed_xml(f"PartNumber {number!r} is not a number")
         parts.append((int(number), _child(part, "ETag").strip().strip('"')))
     return parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -159,7 +160,9 @@ def test_deleting_many_needs_a_digest_and_can_be_quiet(raw: Raw) -> None:
     assert raw("GET", KEY).status == 404
 
 
-@pytest.mark.parametrize("query", ["max-keys=0", "max-keys=1001", "max-keys=x", "encoding-type=base64"])
+@pytest.mark.parametrize(
+    "query", ["max-keys=0", "max-keys=1001", "max-keys=x", f"max-keys={'9' * 5000}", "encoding-type=base64"]
+)
 def test_a_bad_listing_parameter_is_refused(raw: Raw, query: str) -> None:
     assert raw("GET", f"{ROOT}/?{query}").code == "InvalidArgument"
 
@@ -257,6 +260,45 @@ def test_a_compressed_body_is_stored_as_sent(raw: Raw) -> None:
     raw("PUT", KEY, packed, {"Content-Encoding": "gzip"})
     answer = raw("GET", KEY)
     assert (answer.body, answer.headers["content-encoding"]) == (packed, "gzip")
+
+
+def test_of_many_writers_exactly_one_wins(raw: Raw) -> None:
+    big = b"x" * 1_100_000
+
+    def create(number: int) -> int:
+        return raw("PUT", KEY, big + bytes([number]), {"x-oss-forbid-overwrite": "true"}).status
+
+    def extend(number: int) -> int:
+        return raw("POST", f"{ROOT}/log?append&position=0", bytes([number]) * 10).status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(create, range(8))) == [200] + [409] * 7
+        assert sorted(pool.map(extend, range(8))) == [200] + [409] * 7
+    assert len(raw("GET", f"{ROOT}/log").body) == 10
+
+
+def test_a_reader_never_sees_half_an_object(raw: Raw) -> None:
+    bodies = [bytes([number]) * 500_000 for number in range(6)]
+    raw("PUT", KEY, bodies[0])
+    with ThreadPoolExecutor(4) as pool:
+        reads = [pool.submit(raw, "GET", KEY) for _ in range(12)]
+        writes = [pool.submit(raw, "PUT", KEY, body) for body in bodies]
+        assert {write.result().status for write in writes} == {200}
+        assert {read.result().body for read in reads} <= set(bodies)
+
+
+def test_an_appendable_object_in_a_versioned_bucket_is_not_copied(raw: Raw) -> None:
+    raw.control("bucket", {"name": BUCKET, "versioning": "Enabled"})
+    raw("POST", f"{ROOT}/log?append&position=0", b"x")
+    answer = raw("PUT", f"{ROOT}/copy", headers={"x-oss-copy-source": f"{ROOT}/log"})
+    assert answer.code == "OperationNotSupported"
+
+
+def test_an_open_service_takes_signed_and_unsigned_requests() -> None:
+    with Server(OssService({"id": "s"}, buckets=[BUCKET], anonymous=True)) as server:
+        raw = Raw(server.port)
+        assert raw("PUT", KEY, b"x").status == 200
+        assert raw("GET", KEY, headers={"Authorization": "OSS nobody:x", "Date": "soon"}).status == 403
 
 
 def test_size_limits_hold() -> None:
