@@ -1,6 +1,6 @@
 """Run the local services in one process: ``python -m airflow_provider_sync.localcloud``.
 
-Prints one line per service, ``<name> <url>``, once its port is open, and ends on SIGTERM or SIGINT.
+Prints one line per service, ``<name> <url>``, once all that was asked for is there, and ends on SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
@@ -63,10 +63,7 @@ async def _serve(options: argparse.Namespace) -> None:
     try:
         for server in servers:
             runners.append(await server.serve())  # noqa: PERF401 - those that were opened are closed below
-        for server in servers:
-            sys.stdout.write(f"{server.service.name} {server.url}\n")
-        sys.stdout.flush()
-        await _work(options, servers[0].url, stop)
+        await _work(options, servers, stop)
     finally:
         for runner in runners:
             await runner.cleanup()
@@ -74,14 +71,17 @@ async def _serve(options: argparse.Namespace) -> None:
         oss.close()
 
 
-async def _work(options: argparse.Namespace, endpoint: str, stop: asyncio.Event) -> None:
-    """Create the tables asked for, then write traffic or do nothing, until stopped."""
+async def _work(options: argparse.Namespace, servers: Sequence[Server], stop: asyncio.Event) -> None:
+    """Create the tables asked for, say that all is there, then write traffic or do nothing, until stopped."""
     tables = options.table or (["orders"] if options.traffic else [])
     async with TablestoreClient(
-        endpoint, options.instance, options.access_key_id, options.access_key_secret
+        servers[0].url, options.instance, options.access_key_id, options.access_key_secret
     ) as client:
         for table in tables:
             await client.ensure_table(table, Orders.PRIMARY_KEY)
+        for server in servers:
+            sys.stdout.write(f"{server.service.name} {server.url}\n")
+        sys.stdout.flush()
         if options.traffic:
             await write_traffic(client, tables[0], options.rows_per_second, stop)
         else:
