@@ -62,19 +62,21 @@ def reject_rows(
     rejected = []
     for index in pc.indices_nonzero(bad).to_pylist():
         column, _, reason = next(fault for fault in faults if fault[1][index].as_py())
-        key = rows.column(0)[index].as_py()
-        value = str(rows.column(rows.schema.get_field_index(column))[index].as_py()) if column else ""
+        value = _short(rows.column(rows.schema.get_field_index(column))[index]) if column else ""
         rejected.append(
             Rejected(
-                where=f"row {first_row + index} ({rows.schema.names[0]} = {_short(key)})",
+                where=f"row {first_row + index} ({rows.schema.names[0]} = {_short(rows.column(0)[index])})",
                 reason=reason,
                 column=column,
-                value=_short(value),
+                value=value,
             )
         )
     return rows.filter(pc.invert(bad)), tuple(rejected)
 
 
-def _short(value: object) -> str:
-    text = str(value)
+def _short(value: pa.Scalar) -> str:
+    try:
+        text = str(value.as_py())
+    except (ValueError, OverflowError):  # a timestamp that Python has no object for
+        text = str(value.cast(pa.string()))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -97,7 +97,11 @@ class CsvEncoder(DelimitedEncoder):
         if not self._config.use_text_qualifier:
             mask = self._needs_quotes(index, column.render(text), column)
             if mask is not None:
-                yield self._names[index], mask.fill_null(value=False), "the field needs quotes, which are off"
+                yield (
+                    self._names[index],
+                    mask.fill_null(fill_value=False),
+                    "the field needs quotes, which are off",
+                )
 
     def _header_field(self, name: str) -> str:
         needs = (

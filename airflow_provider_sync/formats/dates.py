@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,9 @@ _FIXED_ZONE = re.compile(r"^(?:GMT|UTC)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P
 _TOKENS = re.compile(r"'(?:[^']|'')*'|([A-Za-z])\1*|[^A-Za-z']+")
 _FIRST, _LAST = -62_167_219_200, 253_402_300_799  # years 0000 to 9999, in seconds since the Unix epoch
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-_SECONDS_A_DAY = 86_400
+_SECONDS_A_DAY, _QUARTER = 86_400, 900
+_CHANGES = 1 << 40  # stands for "not the same all day"
+_EARLIEST, _LATEST = -62_135_510_400, 253_402_214_399  # a day inside what datetime can hold
 _UTC = {"UTC", "Etc/UTC", "GMT", "Z"}
 
 # Where a field of fixed width stands in "2026-01-02 03:04:05.123456".
@@ -58,7 +61,7 @@ class DateStyle:
 
     def __post_init__(self) -> None:
         for token in self._tokens:
-            if token[0].isalpha() and token not in _SLICES and token not in _PARTS:
+            if _is_field(token) and token not in _SLICES and token not in _PARTS:
                 raise ConfigError("writer.parameter.dateFormat", self.pattern, allowed=_ALLOWED)
         if self.pattern.count("'") % 2:
             raise ConfigError("writer.parameter.dateFormat", self.pattern, reason="a quote is not closed")
@@ -86,7 +89,7 @@ class DateStyle:
         iso = pa.array(seconds).cast(pa.timestamp("s"))
         if self.pattern == DEFAULT_PATTERN:
             text = iso.cast(pa.string())
-        elif all(token in _SLICES or not token[0].isalpha() for token in self._tokens):
+        elif all(token in _SLICES or not _is_field(token) for token in self._tokens):
             text = self._render_fixed(iso, fraction)
         else:
             text = self._render_parts(iso, fraction, column)
@@ -108,6 +111,14 @@ class DateStyle:
         return tuple(match[0] for match in _TOKENS.finditer(self.pattern))
 
     @cached_property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def _days(self) -> dict[int, int]:
+        return {}
+
+    @cached_property
     def _fixed_offset(self) -> int | None:
         if self.timezone in _UTC:
             return 0
@@ -125,16 +136,38 @@ class DateStyle:
             seconds = days.astype(np.int64) * _SECONDS_A_DAY
             return seconds, np.zeros(len(seconds), np.int64)
         scale = _PER_SECOND[kind.unit]
-        shift = 0
-        if kind.tz is not None:
-            if self._fixed_offset is None:
-                column = pc.local_timestamp(column.cast(pa.timestamp(kind.unit, self.timezone)))
-            else:
-                shift = self._fixed_offset
         ticks = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
         seconds = np.floor_divide(ticks, scale)
         fraction = (ticks - seconds * scale) * 1_000_000 // scale
-        return seconds + shift, fraction
+        return (seconds if kind.tz is None else seconds + self._shift(seconds)), fraction
+
+    def _shift(self, seconds: np.ndarray) -> np.ndarray | int:
+        """Seconds east of UTC at these moments: one lookup per day, or per quarter hour where a day has two.
+
+        Python's zones are asked and not Arrow's, which forget daylight saving after 2037.
+        """
+        if self._fixed_offset is not None:
+            return self._fixed_offset
+        days, place = np.unique(np.floor_divide(seconds, _SECONDS_A_DAY), return_inverse=True)
+        shift = np.array([self._shift_of_day(int(day)) for day in days], np.int64)[place]
+        changing = shift == _CHANGES
+        if changing.any():
+            quarters, place = np.unique(np.floor_divide(seconds[changing], _QUARTER), return_inverse=True)
+            shift[changing] = np.array([self._shift_at(int(one) * _QUARTER) for one in quarters], np.int64)[
+                place
+            ]
+        return shift
+
+    def _shift_of_day(self, day: int) -> int:
+        if day not in self._days:
+            first, last = (self._shift_at(day * _SECONDS_A_DAY + at) for at in (0, _SECONDS_A_DAY - 1))
+            self._days[day] = first if first == last else _CHANGES
+        return self._days[day]
+
+    def _shift_at(self, seconds: int) -> int:
+        moment = datetime.fromtimestamp(min(max(seconds, _EARLIEST), _LATEST), UTC)
+        offset = moment.astimezone(self._zone).utcoffset()
+        return 0 if offset is None else offset // timedelta(seconds=1)
 
     def _render_fixed(self, iso: pa.Array, fraction: np.ndarray) -> pa.StringArray:
         digits = _digits(iso, fraction)
@@ -165,13 +198,15 @@ class DateStyle:
         """Minutes east of UTC for every value; 0 where the column has no zone."""
         if getattr(column.type, "tz", None) is None:
             return pa.array(np.zeros(len(iso), np.int64))
-        if self._fixed_offset is not None:
-            return pa.array(np.full(len(iso), self._fixed_offset // 60, np.int64))
         utc = np.floor_divide(
             column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False), _PER_SECOND[column.type.unit]
         )
         local = iso.cast(pa.int64()).to_numpy(zero_copy_only=False)
         return pa.array(np.floor_divide(local - utc, 60))
+
+
+def _is_field(token: str) -> bool:
+    return token[0].isascii() and token[0].isalpha()
 
 
 def _unquoted(token: str) -> str:

@@ -103,7 +103,7 @@ def _quoting(render: Callable[[pa.Array], pa.StringArray]) -> Callable[[pa.Array
 def _not_finite(column: pa.Array) -> pa.BooleanArray | None:
     if column.type == pa.float16():
         column = column.cast(pa.float32())
-    mask = pc.invert(pc.is_finite(column)).fill_null(value=False)
+    mask = pc.invert(pc.is_finite(column)).fill_null(fill_value=False)
     return mask if pc.any(mask).as_py() else None
 
 

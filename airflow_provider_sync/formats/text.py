@@ -92,7 +92,7 @@ class TextEncoder(DelimitedEncoder):
             # A field must not contain the mark, nor end with a part of it that would be read as its beginning.
             if mark.encode()[:1] in used:
                 found = pc.find_substring(pc.binary_join_element_wise(fields, mark, ""), mark)
-                mask = pc.less(found, pc.binary_length(fields)).fill_null(value=False)
+                mask = pc.less(found, pc.binary_length(fields)).fill_null(fill_value=False)
                 if pc.any(mask).as_py():
                     yield (
                         self._names[index],

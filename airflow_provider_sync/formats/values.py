@@ -111,7 +111,7 @@ def _decimal(column: pa.Array) -> pa.StringArray:
     if b"E" not in text_bytes(text):
         return text
     # Arrow writes very small decimals with an exponent; those few are written out one by one.
-    written = pc.match_substring(text, "E").fill_null(value=False)
+    written = pc.match_substring(text, "E").fill_null(fill_value=False)
     plain = [format(value.as_py(), "f") for value in column.filter(written)]
     return pc.replace_with_mask(text, written, pa.array(plain, pa.string()))
 

@@ -137,7 +137,7 @@ class Appender:
         if (place["body_size"], int(place["body_crc64"])) != (body.size, body.crc):
             raise TargetConflictError(
                 f"window {self.names.label!r} of job {self.output.job!r} is already in {self.bucket}/{self.key} with "
-                f"other content ({place['body_size']} bytes, now {body.size}): appended bytes cannot be replaced; remove the "
+                f"other content ({place['body_size']} bytes, now {body.size}): appended bytes stay; remove the "
                 "object with its manifests and run all windows again, or use writeMode truncate"
             )
 
