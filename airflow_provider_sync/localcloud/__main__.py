@@ -63,7 +63,16 @@ async def _serve(options: argparse.Namespace) -> None:
     try:
         for server in servers:
             runners.append(await server.serve())  # noqa: PERF401 - those that were opened are closed below
-        await _work(options, servers, stop)
+        # Its own clock is the service's, so that no setting of that makes the writer's requests look late.
+        client = TablestoreClient(
+            servers[0].url,
+            options.instance,
+            options.access_key_id,
+            options.access_key_secret,
+            clock=tablestore.control.clock.now,
+        )
+        async with client:
+            await _work(options, servers, client, stop)
     finally:
         for runner in runners:
             await runner.cleanup()
@@ -71,21 +80,20 @@ async def _serve(options: argparse.Namespace) -> None:
         oss.close()
 
 
-async def _work(options: argparse.Namespace, servers: Sequence[Server], stop: asyncio.Event) -> None:
+async def _work(
+    options: argparse.Namespace, servers: Sequence[Server], client: TablestoreClient, stop: asyncio.Event
+) -> None:
     """Create the tables asked for, say that all is there, then write traffic or do nothing, until stopped."""
     tables = options.table or (["orders"] if options.traffic else [])
-    async with TablestoreClient(
-        servers[0].url, options.instance, options.access_key_id, options.access_key_secret
-    ) as client:
-        for table in tables:
-            await client.ensure_table(table, Orders.PRIMARY_KEY)
-        for server in servers:
-            sys.stdout.write(f"{server.service.name} {server.url}\n")
-        sys.stdout.flush()
-        if options.traffic:
-            await write_traffic(client, tables[0], options.rows_per_second, stop)
-        else:
-            await stop.wait()
+    for table in tables:
+        await client.ensure_table(table, Orders.PRIMARY_KEY)
+    for server in servers:
+        sys.stdout.write(f"{server.service.name} {server.url}\n")
+    sys.stdout.flush()
+    if options.traffic:
+        await write_traffic(client, tables[0], options.rows_per_second, stop)
+    else:
+        await stop.wait()
 
 
 if __name__ == "__main__":

@@ -32,15 +32,18 @@ _PUT, _UPDATE, _DELETE = 1, 2, 3
 _KEY_TYPES = {"INTEGER": 1, "STRING": 2, "BINARY": 3}
 _STREAM_HOURS = 168
 _KEPT_ORDERS = 500
+_OK, _SERVER_FAULT = 200, 500
+_PASSING = ("OTSFlowControl", "OTSQuotaExhausted", "OTSRowOperationConflict", "OTSTableNotReady")
 
 Value = bool | int | float | str | bytes
 
 
 class TrafficError(Exception):
-    """The service refused a request."""
+    """The service refused a request; ``passing`` says that the same request may be taken later."""
 
-    def __init__(self, operation: str, code: str, text: str) -> None:
+    def __init__(self, operation: str, status: int, code: str, text: str) -> None:
         self.code = code
+        self.passing = status >= _SERVER_FAULT or code in _PASSING
         super().__init__(f"{operation}: {code}: {text}")
 
 
@@ -114,7 +117,7 @@ class TablestoreClient:
         body = await self._call("BatchWriteRow", message("BatchWriteRowRequest", tables=[entry]))
         for done in type(message("BatchWriteRowResponse")).FromString(body).tables[0].rows:
             if not done.is_ok:
-                raise TrafficError("BatchWriteRow", done.error.code, done.error.message)
+                raise TrafficError("BatchWriteRow", _OK, done.error.code, done.error.message)
 
     async def _call(self, operation: str, request: Any) -> bytes:
         if self._session is None:
@@ -135,9 +138,9 @@ class TablestoreClient:
             f"{self._endpoint}/{operation}", data=body, headers=headers
         ) as response:
             answer = await response.read()
-        if response.status != 200:  # noqa: PLR2004 - HTTP OK
+        if response.status != _OK:
             error = type(message("Error")).FromString(answer)
-            raise TrafficError(operation, error.code, error.message)
+            raise TrafficError(operation, response.status, error.code, error.message)
         return answer
 
 
@@ -193,7 +196,7 @@ async def write_traffic(
 ) -> int:
     """Write orders at that rate until ``stop`` is set; return how many rows were written.
 
-    A service that cannot be reached for a while is waited for; a refusal ends the writer with its error.
+    A service that cannot be reached or is busy for a while is waited for; any other refusal is raised.
     """
     orders = orders or Orders(random.Random())
     loop = asyncio.get_running_loop()
@@ -205,8 +208,10 @@ async def write_traffic(
         if pending:
             try:
                 await client.write(table, pending)
-            except aiohttp.ClientConnectionError as error:
-                sys.stderr.write(f"traffic: {type(error).__name__}, trying again\n")
+            except (aiohttp.ClientError, TrafficError) as error:
+                if isinstance(error, TrafficError) and not error.passing:
+                    raise
+                sys.stderr.write(f"traffic: {error}, trying again\n")
             else:
                 written += len(pending)
                 pending = []
