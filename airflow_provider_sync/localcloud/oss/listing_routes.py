@@ -9,11 +9,12 @@ from collections.abc import Callable
 from airflow_provider_sync.localcloud.http import Response
 from airflow_provider_sync.localcloud.oss import answers, listing, xml
 from airflow_provider_sync.localcloud.oss.errors import OssError
-from airflow_provider_sync.localcloud.oss.model import Cloud, Version
+from airflow_provider_sync.localcloud.oss.model import Cloud
 from airflow_provider_sync.localcloud.oss.wire import Call, iso_date
 
 __all__ = ["HANDLERS"]
 
+_OWNER = f"<Owner><ID>{answers.OWNER}</ID><DisplayName>{answers.OWNER}</DisplayName></Owner>"
 _PAGE = 100
 _PAGE_MAX = 1_000
 
@@ -114,30 +115,32 @@ def list_versions(cloud: Cloud, call: Call) -> Response:
         if version.marker:
             children.append(("DeleteMarker", [*fields, answers.owner_node()]))
         else:
-            children.append(("Version", [*fields, *_content(version), answers.owner_node()]))
+            more: list[xml.Node] = [
+                ("ETag", f'"{version.etag}"'),
+                ("Type", version.kind),
+                ("Size", version.size),
+                ("StorageClass", version.storage_class),
+                answers.owner_node(),
+            ]
+            children.append(("Version", [*fields, *more]))
     children.extend(_prefixes(page.prefixes, encode))
     return answers.of_xml(("ListVersionsResult", children))
 
 
 def _contents(page: listing.ObjectPage, encode: Callable[[str], str], *, owner: bool) -> list[xml.Node]:
-    owners = [answers.owner_node()] if owner else []
+    owners = _OWNER if owner else ""
     nodes: list[xml.Node] = [
         (
             "Contents",
-            [("Key", encode(key)), ("LastModified", iso_date(version.modified)), *_content(version), *owners],
+            xml.Rendered(
+                f"<Key>{xml.escaped(encode(key))}</Key><LastModified>{iso_date(version.modified)}</LastModified>"
+                f'<ETag>"{version.etag}"</ETag><Type>{version.kind}</Type><Size>{version.size}</Size>'
+                f"<StorageClass>{version.storage_class}</StorageClass>{owners}"
+            ),
         )
         for key, version in page.contents
     ]
     return nodes + _prefixes(page.prefixes, encode)
-
-
-def _content(version: Version) -> list[xml.Node]:
-    return [
-        ("ETag", f'"{version.etag}"'),
-        ("Type", version.kind),
-        ("Size", version.size),
-        ("StorageClass", version.storage_class),
-    ]
 
 
 def _prefixes(prefixes: list[str], encode: Callable[[str], str]) -> list[xml.Node]:

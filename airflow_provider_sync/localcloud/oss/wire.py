@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
 
 from multidict import CIMultiDictProxy
@@ -130,23 +131,24 @@ def _parse_query(query: str) -> dict[str, str]:
     return params
 
 
-_http_dates: dict[int, str] = {}
-
-
 def http_date(seconds: float) -> str:
     """``Fri, 02 Jan 2026 03:04:05 GMT``."""
-    second = int(seconds)
-    text = _http_dates.get(second)
-    if text is None:
-        if len(_http_dates) > 1024:  # noqa: PLR2004 - any bound will do, a clock mostly asks for the same second
-            _http_dates.clear()
-        text = _http_dates[second] = formatdate(second, usegmt=True)
-    return text
+    return _http_date(int(seconds))
 
 
 def iso_date(seconds: float) -> str:
     """``2026-01-02T03:04:05.000Z``: the service's listings have no milliseconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return _iso_date(int(seconds))
+
+
+@lru_cache(maxsize=4096)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+@lru_cache(maxsize=4096)
+def _iso_date(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def parse_http_date(text: str) -> float | None:

@@ -1,7 +1,8 @@
 """XML both ways: answers built as text, request bodies read into plain values.
 
-An answer is a tree of tuples ``(name, content)``; content is text, a number, a boolean, or a list of such
-tuples. A document type declaration in a request is refused, as nothing here needs one.
+An answer is a tree of tuples ``(name, content)``; content is text, a number, a boolean, a list of such tuples,
+or :class:`Rendered` text for what is written by the thousand. A document type declaration in a request is
+refused, as nothing here needs one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from airflow_provider_sync.localcloud.oss.wire import is_number
 
 __all__ = [
     "Node",
+    "Rendered",
     "document",
+    "escaped",
     "parse_complete",
     "parse_create_bucket",
     "parse_delete",
@@ -30,6 +33,12 @@ _SPECIAL = re.compile(r"[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f]")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
+class Rendered(str):
+    """Content that is XML already."""
+
+    __slots__ = ()
+
+
 def document(root: Node) -> bytes:
     """Return the encoded document."""
     parts = ['<?xml version="1.0" encoding="UTF-8"?>\n']
@@ -40,8 +49,10 @@ def document(root: Node) -> bytes:
 def _write(node: Node, parts: list[str]) -> None:
     name, content = node
     parts.append(f"<{name}>")
-    if isinstance(content, str):
-        parts.append(_SPECIAL.sub(_escape, content))
+    if isinstance(content, Rendered):
+        parts.append(content)
+    elif isinstance(content, str):
+        parts.append(escaped(content))
     elif isinstance(content, bool):
         parts.append("true" if content else "false")
     elif isinstance(content, int):
@@ -50,6 +61,11 @@ def _write(node: Node, parts: list[str]) -> None:
         for child in content:
             _write(child, parts)
     parts.append(f"</{name}>")
+
+
+def escaped(text: str) -> str:
+    """Return the text as it stands in XML."""
+    return _SPECIAL.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -379,6 +379,21 @@ def test_anonymous_requests_see_only_what_is_public(
     assert error(lambda: nobody.put_object("k", b"y")).code == "AccessDenied"
 
 
+def test_virtual_hosted_addresses_are_verified_too(bucket: oss2.Bucket, url: str) -> None:
+    """The real host names, with the service as the HTTP proxy."""
+    hosted = oss2.Bucket(
+        bucket.auth,
+        "http://oss-cn-hangzhou.aliyuncs.com",
+        bucket.bucket_name,
+        region="cn-hangzhou",
+        session=bucket.session,
+        proxies={"http": url},
+    )
+    hosted.put_object(STRANGE, b"x")
+    assert hosted.get_object(STRANGE).read() == bucket.get_object(STRANGE).read() == b"x"
+    assert [item.key for item in oss2.ObjectIteratorV2(hosted)] == [STRANGE]
+
+
 def test_a_resumable_upload_of_a_file_works(bucket: oss2.Bucket, tmp_path: Any) -> None:
     source = tmp_path / "file"
     source.write_bytes(bytes(range(256)) * 2048)

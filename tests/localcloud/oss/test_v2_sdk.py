@@ -12,7 +12,7 @@ import alibabacloud_oss_v2.aio as oss_aio
 import pytest
 import requests
 
-from tests.localcloud.oss.conftest import BUCKET, KEY_ID, SECRET
+from tests.localcloud.oss.conftest import BUCKET, KEY_ID, SECRET, Raw
 
 # The SDK leaves its connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -145,6 +145,19 @@ def test_the_uploader_and_the_downloader_work(client: oss.Client, tmp_path) -> N
     target = tmp_path / "back"
     client.downloader(part_size=128 * 1024).download_file(oss.GetObjectRequest(BUCKET, KEY), str(target))
     assert target.read_bytes() == source.read_bytes()
+
+
+def test_temporary_credentials_work(config: oss.config.Config, signed: Raw) -> None:
+    signed.control("sts", {"access_key_id": "STS.id", "access_key_secret": "s", "token": "to/k+en="})
+    config.credentials_provider = oss.credentials.StaticCredentialsProvider("STS.id", "s", "to/k+en=")
+    client = oss.Client(config)
+    client.put_object(oss.PutObjectRequest(BUCKET, KEY, body=b"x"))
+    address = client.presign(oss.GetObjectRequest(BUCKET, KEY), expires=dt.timedelta(minutes=1)).url
+    assert requests.get(address, timeout=10).content == b"x"
+    config.credentials_provider = oss.credentials.StaticCredentialsProvider("STS.id", "s", "wrong")
+    with pytest.raises(oss.exceptions.OperationError) as caught:
+        oss.Client(config).get_object(oss.GetObjectRequest(BUCKET, KEY))
+    assert code(caught) == "InvalidSecurityToken"
 
 
 def test_additional_headers_are_verified(config: oss.config.Config) -> None:
