@@ -3,8 +3,8 @@
 ``python -m airflow_provider_sync.localcloud.demo`` stays up until Ctrl-C; with ``--once`` it ends after the first
 committed window, having compared its rows with the service's own log (exit code 0, or 1 if they differ).
 
-The DAG is ``dags/ots_stream_to_oss.py`` as users copy it, with its one line to set, the first day, set to 15
-minutes ago. The table gets half an hour of history first, so that windows are due at once.
+The DAG is ``dags/ots_stream_to_oss.py`` as users copy it, with its one line to set, the first window, set to
+half an hour ago. The table gets half an hour of history first, so that windows are due at once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _COLUMNS = ("order_id", "customer", "amount", "status", "updated_at")
 _DAG = "ots_stream_to_oss"
 _LOGIN = ("admin", "admin")
 _HISTORY = timedelta(minutes=30)
-_FIRST_RUN = timedelta(minutes=15)
+_FIRST_WINDOW = timedelta(minutes=25)
 _LONGEST_START = 240.0
 _SHOWN = 5
 
@@ -303,7 +303,7 @@ def _open_bucket(endpoint: str) -> Any:
 def _copy_dag(source: Path, folder: Path) -> Path:
     """Copy the DAG with its first day set to a few runs ago."""
     tick = datetime.now(UTC).replace(second=0, microsecond=0)
-    first = tick - timedelta(minutes=tick.minute % 5) - _FIRST_RUN
+    first = tick - timedelta(minutes=tick.minute % 5) - _FIRST_WINDOW
     text = source.read_text(encoding="utf-8")
     text, count = re.subn(r'fromisoformat\("[^"]*"\)', f'fromisoformat("{first.isoformat()}")', text)
     if count != 1:

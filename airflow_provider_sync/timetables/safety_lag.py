@@ -31,8 +31,10 @@ class SafetyLagTimetable(CronTriggerTimetable):
     tile the time line whatever the expression and the time zone do (a night of 23 or 25 hours included); an
     explicit width that differs from the distance of the ticks makes windows overlap or leave gaps.
 
-    The interval's start is the run's logical date. ``start_date`` and a backfill's range select runs by their
-    tick, not by their window. A manual run with a logical date gets the window of the last tick before it.
+    The interval's start is the run's logical date; ``start_date``, ``end_date`` and a backfill's range select
+    runs by it: the first window is the first one that starts at ``start_date`` or later. (By tick, Airflow would
+    create runs that begin before ``start_date``, and let them succeed without running any task.) A manual run
+    with a logical date gets the window of the last tick before it.
     """
 
     def __init__(
@@ -104,10 +106,15 @@ class SafetyLagTimetable(CronTriggerTimetable):
         last = last_automated_data_interval
         if last is not None:
             last = DataInterval.exact(last.end + self._lag)  # back to the tick it came from
-        info = super().next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
-        if info is None:
-            return None
-        return DagRunInfo(run_after=info.run_after, data_interval=self.window_at(info.run_after))
+        by_tick = TimeRestriction(restriction.earliest, None, restriction.catchup)
+        while info := super().next_dagrun_info(last_automated_data_interval=last, restriction=by_tick):
+            window = self.window_at(info.run_after)
+            if restriction.latest is not None and window.start > restriction.latest:
+                return None
+            if restriction.earliest is None or window.start >= restriction.earliest:
+                return DagRunInfo(run_after=info.run_after, data_interval=window)
+            last = DataInterval.exact(info.run_after)
+        return None
 
     def serialize(self) -> dict[str, Any]:
         """Return plain JSON data, the input of :meth:`deserialize`."""

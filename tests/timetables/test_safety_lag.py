@@ -40,7 +40,7 @@ def runs(
 
 
 def test_the_run_at_ten_past_ten_has_the_window_from_ten_to_five_past() -> None:
-    (info,) = runs(SafetyLagTimetable(), at("2026-11-20T10:10:00Z"), 1)
+    (info,) = runs(SafetyLagTimetable(), at("2026-11-20T10:00:00Z"), 1)
     assert info.run_after == at("2026-11-20T10:10:00Z")
     assert info.data_interval == DataInterval(at("2026-11-20T10:00:00Z"), at("2026-11-20T10:05:00Z"))
     assert info.logical_date == at("2026-11-20T10:00:00Z")
@@ -48,18 +48,27 @@ def test_the_run_at_ten_past_ten_has_the_window_from_ten_to_five_past() -> None:
 
 def test_runs_follow_each_other_tick_by_tick() -> None:
     found = runs(SafetyLagTimetable(lag=timedelta(minutes=7)), at("2026-11-20T10:01:00Z"), 3)
-    assert [info.run_after.minute for info in found] == [5, 10, 15]
-    assert [info.data_interval.start.minute for info in found] == [53, 58, 3]
+    assert [info.run_after.minute for info in found] == [15, 20, 25]
+    assert [info.data_interval.start.minute for info in found] == [3, 8, 13]
+
+
+def test_the_first_window_never_starts_before_the_start_date() -> None:
+    """Airflow creates no task for a run whose logical date lies before it: the run would succeed for nothing."""
+    start = at("2026-11-20T10:00:00Z")
+    for width in (None, timedelta(hours=1)):
+        found = runs(SafetyLagTimetable(width=width), start, 3)
+        assert [info.logical_date >= start for info in found] == [True] * 3
+    assert found[0].data_interval.start == start
 
 
 def test_an_explicit_width_is_kept() -> None:
-    (info,) = runs(SafetyLagTimetable(width=timedelta(hours=1)), at("2026-11-20T10:10:00Z"), 1)
+    (info,) = runs(SafetyLagTimetable(width=timedelta(hours=1)), at("2026-11-20T09:05:00Z"), 1)
     assert info.data_interval == DataInterval(at("2026-11-20T09:05:00Z"), at("2026-11-20T10:05:00Z"))
 
 
 def test_no_run_after_the_end_date() -> None:
     found = runs(SafetyLagTimetable(), at("2026-11-20T10:00:00Z"), 10, latest=at("2026-11-20T10:07:00Z"))
-    assert [info.run_after.minute for info in found] == [0, 5]
+    assert [info.data_interval.start.minute for info in found] == [0, 5]
 
 
 def test_without_catchup_only_the_last_tick_is_run() -> None:
@@ -159,6 +168,6 @@ def test_a_backfill_of_an_hour_creates_the_twelve_windows_of_that_hour() -> None
     dag = DAG("backfilled", schedule=SafetyLagTimetable(), start_date=at("2026-01-01T00:00:00Z"))
     again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     infos = list(again.iter_dagrun_infos_between(at("2026-11-20T10:00:00Z"), at("2026-11-20T10:55:00Z")))
-    assert [info.run_after.minute for info in infos] == list(range(0, 60, 5))
-    assert infos[0].data_interval.start == at("2026-11-20T09:50:00Z")
-    assert infos[-1].data_interval.end == at("2026-11-20T10:50:00Z")
+    assert [info.data_interval.start.minute for info in infos] == list(range(0, 60, 5))
+    assert infos[0].run_after == at("2026-11-20T10:10:00Z")
+    assert infos[-1].data_interval.end == at("2026-11-20T11:00:00Z")
