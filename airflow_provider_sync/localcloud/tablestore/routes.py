@@ -9,8 +9,9 @@ from google.protobuf.message import DecodeError
 
 from airflow_provider_sync.localcloud.tablestore import row_routes, stream_routes, table_routes
 from airflow_provider_sync.localcloud.tablestore.context import Context
-from airflow_provider_sync.localcloud.tablestore.errors import invalid
+from airflow_provider_sync.localcloud.tablestore.errors import ServiceError, invalid
 from airflow_provider_sync.localcloud.tablestore.messages import REQUESTS
+from airflow_provider_sync.localcloud.tablestore.stream import decode_iterator
 
 __all__ = ["parse", "run", "subject_of"]
 
@@ -32,13 +33,21 @@ def parse(operation: str, body: bytes) -> Any:
 
 
 def subject_of(request: Any) -> str:
-    """Return what a request is about, for faults: table names, stream id, or shard iterator."""
-    for name in ("table_name", "stream_id", "shard_iterator"):
-        if name in request.DESCRIPTOR.fields_by_name and getattr(request, name):
-            return str(getattr(request, name))
-    if "table_meta" in request.DESCRIPTOR.fields_by_name:
+    """Return what a request is about, for faults: table names, or stream id and shard id with a slash."""
+    known = request.DESCRIPTOR.fields_by_name
+    if "shard_iterator" in known:
+        try:
+            stream, shard, _ = decode_iterator(request.shard_iterator)
+        except ServiceError:
+            return str(request.shard_iterator)  # it will be refused; until then it is what it is
+        return f"{stream}/{shard}"
+    if "stream_id" in known:
+        return f"{request.stream_id}/{getattr(request, 'shard_id', '')}".rstrip("/")
+    if "table_meta" in known:
         return str(request.table_meta.table_name)
-    return ",".join(table.table_name for table in getattr(request, "tables", ()))
+    if "tables" in known:
+        return ",".join(table.table_name for table in request.tables)
+    return str(getattr(request, "table_name", ""))
 
 
 def run(context: Context, operation: str, request: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from airflow_provider_sync.localcloud.tablestore.store import Store
 __all__ = ["DEFAULT_INSTANCE", "TablestoreService"]
 
 DEFAULT_INSTANCE = "demo"
+_LOG = logging.getLogger(__name__)
 _WRONG_MD5 = "AAAAAAAAAAAAAAAAAAAAAA=="
 
 
@@ -42,7 +44,8 @@ class TablestoreService:
 
     Faults: ``throttle`` and ``error`` take any code of :data:`.errors.KNOWN` with its own status and text unless
     the fault gives others (``throttle`` without a code is ``OTSServerBusy``); ``wrong_crc`` sends a wrong
-    ``x-ots-contentmd5``, or with ``bytes`` = n damages byte n of the body under a right one.
+    ``x-ots-contentmd5``, or with ``bytes`` = n damages byte n of the body under a right one. A fault's ``key`` is
+    searched in the table name (names, with commas, of a batch) or in ``<stream id>/<shard id>``.
     """
 
     name = "tablestore"
@@ -123,12 +126,17 @@ class TablestoreService:
         return response
 
     def _run(self, call: _Call) -> Response:
-        now = self.control.clock.now()
-        context = Context(self._store, call.caller.instance, int(now * 1_000_000), self.options)
+        clock = self.control.clock
+        now = clock.now()
+        context = Context(self._store, call.caller.instance, clock.now_us(), self.options)
         try:
             status, body = 200, routes.run(context, call.operation, call.message)
         except ServiceError as error:
             status, body = error.status, wire.encode_error(error)
+        except Exception:  # noqa: BLE001 - whatever went wrong here is answered as the service would
+            _LOG.exception("%s failed", call.operation)
+            failure = ServiceError("OTSInternalServerError")
+            status, body = failure.status, wire.encode_error(failure)
         return wire.respond(call.path, status, body, call.caller, now)
 
     def _refusal(self, call: _Call, fault: Fault) -> Response:
