@@ -12,20 +12,27 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
-from fastcrc import crc8
 
 from airflow_provider_sync.localcloud.tablestore import plainbuffer as pb
 from airflow_provider_sync.localcloud.tablestore.errors import invalid
 from airflow_provider_sync.localcloud.tablestore.log import Page, stream_record
+from airflow_provider_sync.localcloud.tablestore.seed_bytes import (
+    KEY_DIGITS,
+    Array,
+    bytes_of,
+    contribution,
+    crc32,
+    follow_table,
+    key_bytes,
+    mix,
+    random_bytes,
+)
 from airflow_provider_sync.localcloud.tablestore.stream import Shard
 
 __all__ = ["DEFAULT_COLUMNS", "SeedPlan", "SeedSegment"]
-
-_Array = Any  # numpy arrays; their dtypes are in the names and comments
 
 DEFAULT_COLUMNS: list[list[Any]] = [
     ["customer", "STRING", 24],
@@ -43,7 +50,6 @@ DEFAULT_COLUMNS: list[list[Any]] = [
 
 _CHUNK_RECORDS = 4096
 _CACHED_CHUNKS = 64  # about 128 MB: a benchmark that reads the same records again finds them ready
-_DIGITS = 12
 _VARYING = 8  # bytes of a STRING or BINARY value that differ from record to record
 _PUT, _UPDATE, _DELETE = 1, 2, 3
 _U64 = np.uint64
@@ -88,10 +94,10 @@ class SeedPlan:
         self.check()
         keys = self.first_key + np.arange(self.keys or min(self.count, 1_000_000), dtype=np.int64)
         kind = _KEY_KINDS[schema[0].kind]
-        varying = _key_bytes(kind, keys)
+        varying = key_bytes(kind, keys)
         head = bytes((kind,)) + (b"" if kind == pb.INTEGER else varying.shape[1].to_bytes(4, "little"))
         heads = np.tile(np.frombuffer(head, dtype=np.uint8), (len(keys), 1))
-        hashes = _crc32(np.concatenate([heads, varying], axis=1))
+        hashes = crc32(np.concatenate([heads, varying], axis=1))
         for number, shard in enumerate(shards):
             count = self.count // len(shards) + (number < self.count % len(shards))
             mask = np.zeros(len(keys), dtype=bool)
@@ -109,7 +115,7 @@ class SeedSegment:
         self,
         plan: SeedPlan,
         schema: list[Any],
-        pool: _Array,
+        pool: Array,
         count: int,
         *,
         epoch: int = 0,
@@ -191,7 +197,7 @@ class SeedSegment:
         blocks = np.arange(first_block, first_block + self._blocks, dtype=np.int64)
         for number, slot in enumerate(self._slots):
             index = blocks * len(self._slots) + number
-            mixed = _mix(index, self._salt)
+            mixed = mix(index, self._salt)
             drawn = index if self._in_order else (mixed >> _U64(1)).astype(np.int64)
             keys = self._pool[drawn % len(self._pool)]
             commit = index // self._plan.per_commit
@@ -206,11 +212,11 @@ class SeedSegment:
 class _Records:
     """What tells the records of one slot in one chunk apart: arrays of one length, and what salts the values."""
 
-    index: _Array
-    keys: _Array
-    ts_us: _Array
-    row_index: _Array
-    mixed: _Array
+    index: Array
+    keys: Array
+    ts_us: Array
+    row_index: Array
+    mixed: Array
 
 
 @dataclass(slots=True)
@@ -233,7 +239,7 @@ class _Slot:
 
     def __init__(self, action: int, schema: list[Any], columns: list[list[Any]], epoch: int) -> None:
         self._places: list[_CellPlace] = []
-        key = [self._cell(c.name, c.kind, _DIGITS, key=True) for c in schema]
+        key = [self._cell(c.name, c.kind, KEY_DIGITS, key=True) for c in schema]
         cells = []
         if action == _PUT:
             cells = [self._cell(c[0], _KINDS[c[1]], _width(c), key=False) for c in columns]
@@ -255,31 +261,31 @@ class _Slot:
             at += place.size
         self._extension_at = at
 
-    def patch(self, out: _Array, records: _Records) -> None:
+    def patch(self, out: Array, records: _Records) -> None:
         """Write what varies into ``out``: one template per row, uint8."""
         index = records.index
-        stamp = _bytes_of(records.ts_us // 1000)
-        stamp_crc = _contribution(stamp, 0)
+        stamp = bytes_of(records.ts_us // 1000)
+        stamp_crc = contribution(stamp, 0)
         row_crc = np.zeros(len(index), dtype=np.uint8)
         for number, place in enumerate(self._places):
             crc = np.full(len(index), place.checksum, dtype=np.uint8)
             if place.kind is not None:
                 values = (
-                    _key_bytes(place.kind, records.keys)
+                    key_bytes(place.kind, records.keys)
                     if place.key
-                    else _random_bytes(place.kind, place.width, records.mixed, number * 7919)
+                    else random_bytes(place.kind, place.width, records.mixed, number * 7919)
                 )
                 at = place.at + 11 + place.name_size + (5 if place.kind in (pb.STRING, pb.BLOB) else 1)
                 out[:, at : at + values.shape[1]] = values
                 after = place.value_size - (at - place.at - 11 - place.name_size) - values.shape[1]
-                crc ^= _contribution(values, after + (8 if place.stamped else 0))
+                crc ^= contribution(values, after + (8 if place.stamped else 0))
             if place.stamped:
                 out[:, place.at + place.size - 10 : place.at + place.size - 2] = stamp
                 crc ^= stamp_crc
             out[:, place.at + place.size - 1] = crc
-            row_crc ^= _follow_table(len(self._places) - number)[crc]
-        out[:, self._extension_at + 16 : self._extension_at + 24] = _bytes_of(records.ts_us)
-        out[:, self._extension_at + 25 : self._extension_at + 29] = _bytes_of(records.row_index)
+            row_crc ^= follow_table(len(self._places) - number)[crc]
+        out[:, self._extension_at + 16 : self._extension_at + 24] = bytes_of(records.ts_us)
+        out[:, self._extension_at + 25 : self._extension_at + 29] = bytes_of(records.row_index)
         out[:, -1] = row_crc
 
     def _cell(self, name: str, kind: int, width: int, *, key: bool) -> tuple[bytes, int]:
@@ -326,93 +332,3 @@ _KEY_KINDS = {1: pb.INTEGER, 2: pb.STRING, 3: pb.BLOB}
 
 def _width(column: list[Any]) -> int:
     return int(column[2]) if len(column) > 2 else 16  # noqa: PLR2004 - name, type, width
-
-
-def _key_bytes(kind: int, keys: _Array) -> _Array:
-    """Return each key number as the varying bytes of a key value: decimal digits, i64, or eight bytes."""
-    if kind == pb.INTEGER:
-        return _bytes_of(keys)
-    if kind == pb.BLOB:
-        return _bytes_of(keys)[:, ::-1]
-    powers = 10 ** np.arange(_DIGITS - 1, -1, -1, dtype=np.int64)
-    return (keys[:, None] // powers % 10 + ord("0")).astype(np.uint8)
-
-
-def _random_bytes(kind: int, width: int, mixed: _Array, salt: int) -> _Array:
-    """Return the varying bytes of a value: (n, width) uint8; ``mixed`` is a random uint64 of each record."""
-    number = mixed * _U64(salt << 1 | 1)
-    number ^= number >> _U64(32)
-    if kind == pb.INTEGER:
-        return _bytes_of((number >> _U64(24)).astype(np.int64))
-    if kind == pb.DOUBLE:
-        return _bytes_of((number >> _U64(40)).astype(np.float64) / 100)
-    if kind == pb.BOOLEAN:
-        return (number & _U64(1)).astype(np.uint8)[:, None]
-    octets = _bytes_of(number)
-    if kind == pb.STRING:
-        nibbles = np.stack([octets & 15, octets >> 4], axis=2).reshape(len(octets), -1)
-        return _HEX[nibbles[:, :width]]
-    return octets[:, :width]
-
-
-_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
-
-
-def _bytes_of(numbers: _Array) -> _Array:
-    """Return the little-endian bytes of an array: (n, item size) uint8."""
-    return np.ascontiguousarray(numbers).view(np.uint8).reshape(len(numbers), -1)
-
-
-def _mix(index: _Array, salt: int) -> _Array:
-    """Return a well-mixed uint64 for each index (splitmix64)."""
-    x = index.astype(_U64) + _U64((salt * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
-    x = (x ^ (x >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> _U64(27))) * _U64(0x94D049BB133111EB)
-    return x ^ (x >> _U64(31))
-
-
-@cache
-def _follow_table(zeros: int) -> _Array:
-    """Return, for each byte, its share in a CRC-8 when ``zeros`` bytes follow it."""
-    first = np.array([crc8.smbus(bytes((byte,))) for byte in range(256)], dtype=np.uint8)
-    table = first
-    for _ in range(zeros):
-        table = first[table]
-    return table
-
-
-@cache
-def _follow_pair_table(zeros: int) -> _Array:
-    """Return the same for each pair of bytes, the first one in the low half."""
-    low, high = _follow_table(zeros + 1), _follow_table(zeros)
-    return (high[:, None] ^ low[None, :]).reshape(-1)
-
-
-def _contribution(data: _Array, after: int) -> _Array:
-    """Return the share of these bytes, one row per record, in a CRC-8 with ``after`` more bytes behind them."""
-    width = data.shape[1]
-    total = np.zeros(len(data), dtype=np.uint8)
-    paired = width // 2 * 2
-    if paired:
-        pairs = np.ascontiguousarray(data[:, :paired]).view("<u2")
-        for column in range(paired // 2):
-            total ^= _follow_pair_table(after + width - 2 - 2 * column).take(pairs[:, column])
-    if paired < width:
-        total ^= _follow_table(after)[data[:, -1]]
-    return total
-
-
-@cache
-def _crc32_table() -> _Array:
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, (table >> 1) ^ np.uint32(0xEDB88320), table >> 1)
-    return table
-
-
-def _crc32(data: _Array) -> _Array:
-    """Return zlib's CRC-32 of each row."""
-    crc = np.full(len(data), 0xFFFFFFFF, dtype=np.uint32)
-    for column in range(data.shape[1]):
-        crc = _crc32_table()[(crc ^ data[:, column]) & 0xFF] ^ (crc >> 8)
-    return crc ^ np.uint32(0xFFFFFFFF)
