@@ -18,6 +18,8 @@ from airflow_provider_sync.spec.window import Window
 
 __all__ = ["Chain", "advance", "prune_boundaries", "run_chain", "watermark"]
 
+_DAY = 86_400_000
+_BOUNDARIES_KEPT = 31 * _DAY  # no source holds its changes as long as that
 log = logging.getLogger(__name__)
 
 
@@ -99,4 +101,7 @@ def _extends(mark: int | None, window: Window) -> bool:
 
 def _advance(job: Job, stored: Checkpoint | None, window: Window) -> Checkpoint:
     state = {"watermark": window.end, "window": window.to_json()}
-    return job.store.save(job.spec.name, state, expect=0 if stored is None else stored.generation)
+    saved = job.store.save(job.spec.name, state, expect=0 if stored is None else stored.generation)
+    if window.start // _DAY != window.end // _DAY:  # once a day is often enough, and cheap
+        prune_boundaries(job.store, job.spec.name, window.end - _BOUNDARIES_KEPT)
+    return saved

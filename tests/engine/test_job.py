@@ -234,6 +234,15 @@ def test_old_boundaries_are_pruned():
     assert sorted(job.store.keys("job@")) == ["job@20", "job@25", "job@30"]
 
 
+def test_boundaries_of_a_month_ago_go_when_a_day_ends():
+    day = 86_400_000
+    job = make_job(LogReader([[]]), ListWriter())
+    for end in (day, 2 * day, 32 * day, 33 * day):
+        run_chain(job, Window(end - 5, end), Chain(heal=False))
+        job.store.delete("job")  # as if the windows between had been run too
+    assert sorted(job.store.keys("job@")) == [f"job@{n * day}" for n in (2, 32, 33)]
+
+
 @given(st.integers(0, 1000), st.integers(1, 50), st.integers(1, 50), st.integers(1, 20))
 def test_due_windows_tile_what_is_missing(mark, gap, own, width):
     windows = due_windows(mark, Window(mark + gap, mark + gap + own), width)
