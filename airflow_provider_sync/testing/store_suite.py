@@ -276,7 +276,7 @@ class DurableCheckpointStoreSuite(CheckpointStoreSuite):
         second.close()
 
     def test_one_of_two_processes_wins_each_generation(self, recipe: StoreRecipe) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = _processes()
         barrier = context.Barrier(2)
         pipes = [context.Pipe(duplex=False) for _ in range(2)]
         racers = [
@@ -296,7 +296,7 @@ class DurableCheckpointStoreSuite(CheckpointStoreSuite):
         assert sorted(wins) == list(range(1, _GENERATIONS + 1))
 
     def test_a_killed_process_loses_nothing_it_was_told_is_saved(self, recipe: StoreRecipe) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = _processes()
         chance = random.Random(9)
         told = 0
         for _ in range(_KILLS):
@@ -323,6 +323,13 @@ class DurableCheckpointStoreSuite(CheckpointStoreSuite):
             ).generation
             store.close()
             process.close()
+
+
+def _processes() -> multiprocessing.context.ForkServerContext:
+    # Processes of their own, that share nothing with this one, from a server that has the imports done.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _race(store: CheckpointStore, name: str, generations: int) -> list[int]:
