@@ -1,0 +1,1 @@
+"""The subjects of the speed bench, by what they measure."""
