@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import signal
@@ -46,6 +47,18 @@ def _wait_for_records(url: str, table: str, count: int) -> list[dict[str, Any]]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return found
+
+
+def test_both_services_go_by_one_clock() -> None:
+    with _running() as (_, urls):
+        connection = http.client.HTTPConnection(urls["oss"].removeprefix("http://"))
+        connection.request("POST", "/_control/clock", json.dumps({"now": 1_700_000_000}))
+        assert connection.getresponse().status == 200
+        connection.close()
+        connection = http.client.HTTPConnection(urls["tablestore"].removeprefix("http://"))
+        connection.request("POST", "/ListTable")
+        assert connection.getresponse().headers["x-ots-date"] == "2023-11-14T22:13:20.000000Z"
+        connection.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -369,7 +369,8 @@ def test_describe_stream_pages_through_all_shards(streams: Streams, pbf: Any, pb
         streams.server.control("shards/split", {"table": "src"})
     ids = [shard["id"] for shard in streams.shards()]
     assert len(ids) == 9
-    for limit in (1, 2, 4, 9, 10):
+    for limit, backward in ((1, False), (2, False), (4, True), (9, False), (10, True)):
+        streams.server.control("options", {"describe_reversed": backward})
         seen: list[str] = []
         start: list[bytes] = []
         while True:
@@ -379,7 +380,7 @@ def test_describe_stream_pages_through_all_shards(streams: Streams, pbf: Any, pb
             if 7 not in answer:
                 break
             start = [pbf(2, answer[7][0])]
-        assert seen == ids
+        assert seen == (ids[::-1] if backward else ids)
 
 
 @pytest.mark.parametrize(

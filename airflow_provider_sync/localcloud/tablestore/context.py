@@ -18,15 +18,17 @@ class StreamOptions:
     """How the stream operations behave where the real service's behaviour is not documented.
 
     ``page_rows`` and ``page_bytes`` cap a GetStreamRecord page; ``may_more_record`` says whether that field is
-    sent; ``describe_shards`` caps a DescribeStream page; ``seek_pages`` is how many rounds with a token a search
-    by time takes; ``seek_early`` is how many records before the exact one such a search ends;
-    ``trimmed_as_tunnel_error`` chooses the other published form of that error.
+    sent; ``describe_shards`` caps a DescribeStream page and ``describe_reversed`` lists children before parents;
+    ``seek_pages`` is how many rounds with a token a search by time takes; ``seek_early`` is how many records
+    before the exact one such a search ends; ``trimmed_as_tunnel_error`` chooses the other published form of that
+    error.
     """
 
     page_rows: int = 1000
     page_bytes: int = 1024 * 1024
     may_more_record: bool = True
     describe_shards: int = 100
+    describe_reversed: bool = False
     seek_pages: int = 0
     seek_early: int = 0
     trimmed_as_tunnel_error: bool = False

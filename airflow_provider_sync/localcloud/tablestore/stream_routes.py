@@ -40,6 +40,8 @@ def _describe_stream(context: Context, request: Any) -> bytes:
     for shard in stream.shards.values():
         _expire(context, stream, shard)
     listed = [shard for shard in stream.shards.values() if not shard.retired]
+    if context.options.describe_reversed:
+        listed.reverse()
     start = 0
     if request.inclusive_start_shard_id:
         ids = [shard.id for shard in listed]
