@@ -15,7 +15,7 @@ from airflow_provider_sync.writers.oss.names import check_bucket, check_object
 __all__ = ["OssOptions"]
 
 _MIB = 1024 * 1024
-_MAX_PARTS = 10_000
+_MAX_PARTS, _SPARE_PARTS = 10_000, 100  # an object may grow by a batch or a row group after it is full
 _DEFAULT_FILE_SIZE = 100_000
 _METADATA_NAME = re.compile(r"[a-z0-9-]+")
 _METADATA_BYTES = 8 * 1024
@@ -117,8 +117,9 @@ class OssOptions(FormatOptions):
 
     @property
     def max_bytes(self) -> int | None:
-        """Bytes after which an object is full, None for a single object."""
-        return None if self.write_single_object else self.max_file_size * _MIB
+        """Bytes after which an object is full, None for a single object; its parts never run out."""
+        fitting = self.block_size_in_mb * (_MAX_PARTS - _SPARE_PARTS)
+        return None if self.write_single_object else min(self.max_file_size, fitting) * _MIB
 
     @property
     def headers(self) -> dict[str, str]:
@@ -141,12 +142,6 @@ class OssOptions(FormatOptions):
         if self.write_single_object and self.max_file_size != _DEFAULT_FILE_SIZE:
             raise ConfigError(
                 f"{path}.maxFileSize", self.max_file_size, reason="writeSingleObject asks for one object"
-            )
-        if self.max_file_size > self.block_size_in_mb * _MAX_PARTS:
-            raise ConfigError(
-                f"{path}.maxFileSize",
-                self.max_file_size,
-                allowed=f"at most {_MAX_PARTS} parts of blockSizeInMB = {self.block_size_in_mb}",
             )
 
     def _check_metadata(self, path: str) -> None:
