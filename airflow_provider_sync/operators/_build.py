@@ -121,7 +121,7 @@ def frame_transform(
 
 
 def _connection(endpoint: Endpoint, kinds: tuple[str, ...], path: str) -> ConnectionInfo | None:
-    if not kinds:
+    if not kinds and not endpoint.connection:
         return None
     if endpoint.inline is not None:
         mask_secret(endpoint.inline.access_key_secret.reveal())

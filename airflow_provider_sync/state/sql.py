@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -35,6 +36,15 @@ __all__ = ["SqlStore"]
 
 T = TypeVar("T")
 _SQLITE_BUSY_SECONDS = 30
+_FILE_KIND = "sqlite"
+# By Airflow's connection type: the drivers that may be there, best first.
+_DRIVERS = {
+    "postgres": {"psycopg": "postgresql+psycopg", "psycopg2": "postgresql+psycopg2"},
+    "mysql": {"pymysql": "mysql+pymysql", "MySQLdb": "mysql+mysqldb"},
+    "mssql": {"pymssql": "mssql+pymssql", "pyodbc": "mssql+pyodbc"},
+    "oracle": {"oracledb": "oracle+oracledb"},
+    _FILE_KIND: {"sqlite3": _FILE_KIND},
+}
 _LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
 
@@ -221,6 +231,8 @@ def _url(options: SqlStore.Options, connection: ConnectionInfo | None) -> URL:
         cure = "give the one or the other"
         reason = "a url and a connection" if connection else "neither a url nor a connection"
         raise ConfigError("checkpoint.parameter.url", reason=reason, cure=cure)
+    if connection is not None and "://" not in connection.endpoint:
+        return _url_of_parts(connection)
     try:
         url = sa.make_url(connection.endpoint if connection else options.url)
         url.get_dialect()
@@ -236,9 +248,39 @@ def _url(options: SqlStore.Options, connection: ConnectionInfo | None) -> URL:
     if url.password is not None:
         cure = "put it into an Airflow connection and name that as the store's connection"
         raise ConfigError(field, reason="a password in the url", cure=cure)
-    if connection is not None:
-        url = url.set(
-            username=connection.access_key_id or url.username,
-            password=connection.access_key_secret.reveal() or None,
+    return url if connection is None else _signed_in(url, connection)
+
+
+def _url_of_parts(connection: ConnectionInfo) -> URL:
+    """Return the URL of an Airflow connection of a database type: host, ``extra.port`` and ``extra.schema``."""
+    drivers = _DRIVERS.get(connection.kind)
+    if drivers is None:
+        allowed = ", ".join(sorted(_DRIVERS))
+        raise ConfigError(
+            "checkpoint.connection", connection.kind, reason="not a type of database", allowed=allowed
         )
-    return url
+    if connection.kind == _FILE_KIND:
+        return URL.create(_FILE_KIND, database=connection.endpoint)
+    name = next((name for module, name in drivers.items() if find_spec(module) is not None), None)
+    if name is None:
+        raise ConfigError(
+            "checkpoint.connection",
+            connection.kind,
+            reason=f"needs one of the python modules {', '.join(drivers)}",
+            cure="install one",
+        )
+    port = connection.extra.get("port")
+    url = URL.create(
+        name,
+        host=connection.endpoint or None,
+        port=int(port) if port else None,
+        database=connection.extra.get("schema") or None,
+    )
+    return _signed_in(url, connection)
+
+
+def _signed_in(url: URL, connection: ConnectionInfo) -> URL:
+    return url.set(
+        username=connection.access_key_id or url.username,
+        password=connection.access_key_secret.reveal() or None,
+    )

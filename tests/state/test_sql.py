@@ -199,6 +199,22 @@ def test_user_and_password_of_the_connection_are_used(postgres: int) -> None:
     assert store.save("orders", {}, expect=0).generation == 1
 
 
+def test_an_airflow_connection_of_a_database_type_is_enough(postgres: int) -> None:
+    connection = ConnectionInfo(
+        "postgres", endpoint="127.0.0.1", access_key_id="sync", extra={"schema": "postgres", "port": postgres}
+    )
+    store = StoreRecipe(Endpoint("sql", {"table": f"t_{uuid.uuid4().hex}"}), connection).open()
+    assert store.save("orders", {}, expect=0).generation == 1
+
+
+def test_an_airflow_connection_of_type_sqlite_names_a_file(tmp_path: Path) -> None:
+    connection = ConnectionInfo(
+        "sqlite", endpoint=str(tmp_path / "state.db"), extra={"schema": "", "port": None}
+    )
+    assert StoreRecipe(Endpoint("sql"), connection).open().save("orders", {}, expect=0).generation == 1
+    assert (tmp_path / "state.db").exists()
+
+
 def test_a_table_of_another_shape_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute("CREATE TABLE airflow_sync_checkpoint (id TEXT, generation INTEGER)")
@@ -236,7 +252,12 @@ def test_a_broken_state_is_an_error_that_names_the_row(tmp_path: Path) -> None:
         ({"url": "not a url s3cr3t"}, None, "not a database url"),
         ({"url": "s3cr3tsql://db"}, None, "not a database url"),
         ({"url": "postgresql+asyncpg://db:port/s3cr3t"}, None, "not a database url"),
-        ({}, ConnectionInfo("sqlite", endpoint="s3cr3t"), r"checkpoint\.connection: not a database url"),
+        ({}, ConnectionInfo("x", endpoint="s3cr3t://"), r"checkpoint\.connection: not a database url"),
+        (
+            {},
+            ConnectionInfo("tablestore", endpoint="db"),
+            r"checkpoint\.connection: not a type of database, got 'tab",
+        ),
     ],
 )
 def test_other_addresses_are_refused_without_showing_them(
