@@ -27,7 +27,7 @@ with DAG(
     tags=["sync"],
     doc_md=__doc__,
     **sync_alerts(late_after=timedelta(minutes=15)),
-):
+) as dag:
     OTSStreamToOSSOperator(
         task_id="orders",
         tablestore_conn_id="tablestore_default",

@@ -96,26 +96,51 @@ def build_job(
 def frame_transform(
     function: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """Adapt a function of data frames to batches; columns arrive with Arrow's types, so nothing is rounded.
+    """Adapt a function of data frames to batches.
 
-    What the function makes of an empty frame declares the columns for good.
+    Numbers and flags arrive in pandas' nullable types, so that an integer beside a null is not rounded. What
+    the function makes of an empty frame declares the columns for good.
     """
     import pandas as pd  # noqa: PLC0415 - only for jobs that have a transform
     import pyarrow as pa  # noqa: PLC0415
 
+    nullable = {
+        pa.int8(): pd.Int8Dtype(),
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.int64(): pd.Int64Dtype(),
+        pa.float32(): pd.Float32Dtype(),
+        pa.float64(): pd.Float64Dtype(),
+        pa.bool_(): pd.BooleanDtype(),
+        pa.string(): pd.StringDtype(),
+    }
     schemas: dict[Any, pa.Schema] = {}
 
+    def call(rows: pa.RecordBatch) -> pd.DataFrame:
+        return function(rows.to_pandas(types_mapper=nullable.get))
+
+    def declare(given: pa.Schema) -> pa.Schema:
+        made = pa.Schema.from_pandas(call(pa.RecordBatch.from_pylist([], schema=given)), preserve_index=False)
+        fields = []
+        for field in made:
+            kind = field.type
+            if pa.types.is_null(kind) and field.name in given.names:
+                kind = given.field(field.name).type  # pandas has no type for it, but nobody changed it
+            fields.append((field.name, pa.string() if pa.types.is_large_string(kind) else kind))
+        return pa.schema(fields)
+
     def convert(rows: pa.RecordBatch) -> pa.RecordBatch:
-        frame = function(rows.to_pandas(types_mapper=pd.ArrowDtype))
         declared = schemas.get(rows.schema)
-        if declared is None and rows.num_rows:
-            declared = schemas[rows.schema] = convert(rows.slice(0, 0)).schema
+        if declared is None:
+            declared = schemas[rows.schema] = declare(rows.schema)
         try:
-            return pa.RecordBatch.from_pandas(frame, schema=declared, preserve_index=False)
+            table = pa.Table.from_pandas(call(rows), schema=declared, preserve_index=False)
         except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
             raise ConfigError(
                 "transform", reason=f"its result does not fit the columns of its empty result: {error}"
             ) from error
+        columns = [column.combine_chunks() for column in table.columns]
+        return pa.RecordBatch.from_arrays(columns, schema=declared)
 
     return convert
 
