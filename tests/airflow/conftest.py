@@ -68,20 +68,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     dags.mkdir()
     now = floor()
     first = now - FIVE - WINDOWS * FIVE  # the window that ends at `now - 5 min` is the last one due now
-    start = first + 2 * FIVE  # the tick of the first window
-    stream_dag(dags, "steady", start=start)
-    stream_dag(dags, "healed", start=start)
+    stream_dag(dags, "steady", start=first)
+    stream_dag(dags, "healed", start=first)
     stream_dag(
         dags,
         "strict",
-        start=start,
+        start=first,
         self_dependency="strict",
         dag="max_consecutive_failed_dag_runs=1,",
         default_args='"depends_on_past": True',
     )
-    stream_dag(dags, "cleared", start=start)
-    stream_dag(dags, "marked", start=start)
-    stream_dag(dags, "refilled", start=start)
+    stream_dag(dags, "cleared", start=first)
+    stream_dag(dags, "marked", start=first)
+    stream_dag(dags, "refilled", start=first)
     with Lake() as lake, Hook() as hook:
         thread = threading.Thread(target=hook.serve_forever)
         thread.start()

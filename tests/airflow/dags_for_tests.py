@@ -19,7 +19,7 @@ def stream_dag(
     task: str = "",
     default_args: str = "",
 ) -> None:
-    """Write one DAG that moves the table ``dag_id`` below the object prefix ``dag_id``, from tick ``start`` on."""
+    """Write one DAG that moves the table ``dag_id`` to the object prefix ``dag_id``, from the window at ``start`` on."""
     text = f"""
     from datetime import datetime, timedelta
 

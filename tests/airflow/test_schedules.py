@@ -183,11 +183,9 @@ def test_a_backfill_that_fails_is_repeated_and_fills_what_failed(world: World) -
 
 
 def backfill(world: World, dag: Dag, reprocess: str) -> int:
-    """Ask for the first two windows again, both at once; a backfill's range is of ticks, not of windows."""
-    tick = world.first + 2 * FIVE
-    return dag.backfill(
-        tick.isoformat(), (tick + FIVE).isoformat(), reprocess_behavior=reprocess, max_active_runs=2
-    )
+    """Ask for the first two windows again, both at once; a backfill's range is of starts of windows."""
+    start, last = world.first.isoformat(), (world.first + FIVE).isoformat()
+    return dag.backfill(start, last, reprocess_behavior=reprocess, max_active_runs=2)
 
 
 def finish_backfill(world: World, number: int) -> None:

@@ -1,0 +1,104 @@
+// The "Sync progress" view of a task instance: what the running task says of itself, and its report when it is
+// done. It asks Airflow's own API with the login of whoever looks, so it shows nobody more than Airflow does.
+// React and Chakra come from the page; there is nothing to build.
+const { createElement: h, useEffect, useState } = globalThis.React;
+const { Badge, Box, Progress, Table, Text } = globalThis.ChakraUI;
+
+const POLL_MS = 3000;
+const NAME = "Sync progress";
+
+async function ask(path) {
+  // Relative to the page's base, so that it works below any path that Airflow is served under.
+  const answer = await fetch(new URL(path, document.baseURI));
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw new Error(`Airflow answered ${answer.status} for ${path}`);
+  return answer.json();
+}
+
+async function look({ dagId, runId, taskId, mapIndex }) {
+  const part = encodeURIComponent;
+  const index = mapIndex ?? "-1";
+  const task = `api/v2/dags/${part(dagId)}/dagRuns/${part(runId)}/taskInstances/${part(taskId)}`;
+  const [instance, progress, report] = await Promise.all([
+    ask(Number(index) < 0 ? task : `${task}/${index}`),
+    ask(`${task}/state-store/progress?map_index=${index}`),
+    ask(`${task}/xcomEntries/return_value?map_index=${index}&deserialize=true`),
+  ]);
+  return { state: instance?.state ?? "none", progress: progress?.value, report: report?.value };
+}
+
+const number = (value) => Number(value ?? 0).toLocaleString();
+const rate = (value, seconds) => `${number(Math.round(value / Math.max(seconds, 0.001)))} a second`;
+
+function facts(kind, one) {
+  const rows = [
+    ["Window", one.window ? `${one.window.from} – ${one.window.to}` : "none"],
+    ["Records read", `${number(one.read)} (${rate(one.read, one.seconds)})`],
+    ["Rows written", number(one.written)],
+    ["Bytes read", `${number(one.bytes ?? one.nbytes)} (${rate(one.bytes ?? one.nbytes, one.seconds)})`],
+    ["Rejected", number(one.rejected)],
+    ["Seconds", number(one.seconds)],
+  ];
+  if (kind === "report") {
+    rows.push(["Windows committed", number(one.windows?.length)], ["Objects", number(one.objects?.length)]);
+    rows.push(["Manifest", one.manifest || "none"]);
+    Object.entries(one.counters ?? {}).forEach(([name, count]) => rows.push([name, number(count)]));
+  }
+  return h(
+    Table.Root,
+    { size: "sm", "data-testid": `sync-${kind}` },
+    h(
+      Table.Body,
+      null,
+      rows.map(([name, value]) =>
+        h(Table.Row, { key: name }, h(Table.Cell, { fontWeight: "medium" }, name), h(Table.Cell, null, value)),
+      ),
+    ),
+  );
+}
+
+function SyncProgress(props) {
+  const [seen, setSeen] = useState({});
+  useEffect(() => {
+    let timer;
+    let gone = false;
+    const poll = async () => {
+      let next;
+      try {
+        next = await look(props);
+      } catch (error) {
+        next = { error: String(error) };
+      }
+      if (gone) return;
+      setSeen(next);
+      timer = setTimeout(poll, POLL_MS);
+    };
+    poll();
+    return () => {
+      gone = true;
+      clearTimeout(timer);
+    };
+  }, [props.dagId, props.runId, props.taskId, props.mapIndex]);
+
+  const { error, state, progress, report } = seen;
+  if (error) return h(Text, { p: 4, color: "fg.error" }, error);
+  if (!state) return h(Text, { p: 4 }, "Asking Airflow …");
+  const shown = state === "success" && report ? ["report", report] : progress && ["progress", progress];
+  if (!shown) return h(Text, { p: 4 }, `Nothing to show yet; the task is ${state}.`);
+  const done = shown[0] === "report" ? 1 : progress.splits_done;
+  const total = shown[0] === "report" ? 1 : progress.splits;
+  return h(
+    Box,
+    { p: 4, maxW: "3xl" },
+    h(Box, { mb: 3 }, h(Badge, null, state), " ", shown[1].job),
+    h(
+      Progress.Root,
+      { value: done, max: total || 1, mb: 3, "aria-label": `${done} of ${total} splits` },
+      h(Progress.Track, null, h(Progress.Range)),
+    ),
+    facts(...shown),
+  );
+}
+
+// Airflow looks the component up by exactly the name of the view.
+globalThis[NAME] = SyncProgress;
