@@ -142,3 +142,11 @@ def test_a_missing_connection_is_refused() -> None:
         ConfigError, match=r"^checkpoint\.connection: missing; name a connection of type shelf or"
     ):
         registry.build_store(Endpoint("shelf"), None, Environment())
+
+
+@pytest.mark.usefixtures("installed")
+def test_keys_written_into_a_job_are_used_without_a_connection_only() -> None:
+    inline, given = ConnectionInfo("rack"), ConnectionInfo("shelf")
+    endpoint = Endpoint("shelf", inline=inline)
+    assert registry.build_store(endpoint, None, Environment()).made_of[1] is inline  # type: ignore[attr-defined]
+    assert registry.build_store(endpoint, given, Environment()).made_of[1] is given  # type: ignore[attr-defined]
