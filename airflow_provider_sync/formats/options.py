@@ -49,7 +49,9 @@ class FormatOptions:
         default="null",
     )
     date_format: str = option(
-        "dateFormat", "pattern of Java's SimpleDateFormat for dates and timestamps", default=DEFAULT_PATTERN
+        "dateFormat",
+        "pattern of Java's SimpleDateFormat for dates and timestamps; empty: the default",
+        default=DEFAULT_PATTERN,
     )
     timezone: str = option(
         "timezone", "zone in which timestamps are written: `Asia/Shanghai`, `+08:00`", default="UTC"
@@ -130,7 +132,7 @@ class FormatOptions:
         return compressor.compress(head) + compressor.flush()
 
     def _plain(self, schema: pa.Schema) -> Encoder:
-        values = ValueStyle(DateStyle(self.date_format, self.timezone), self.byte_encoding)
+        values = ValueStyle(DateStyle(self.date_format or DEFAULT_PATTERN, self.timezone), self.byte_encoding)
         if self.file_format == "parquet":
             return ParquetEncoder(schema, self.compress or "snappy")
         if self.file_format == "jsonl":

@@ -18,7 +18,19 @@ from airflow_provider_sync.engine.record import JsonObject, Rejected
 from airflow_provider_sync.errors import CancelledError, SyncError
 from airflow_provider_sync.spec.window import Window
 
-__all__ = ["VisibleWriterBench", "VisibleWriterSuite", "WriterBench", "WriterSuite"]
+__all__ = [
+    "FIRST",
+    "SCHEMA",
+    "SECOND",
+    "VisibleWriterBench",
+    "VisibleWriterSuite",
+    "WriterBench",
+    "WriterSuite",
+    "expected_rows",
+    "prepare_all",
+    "run",
+    "sample",
+]
 
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.timestamp("ms", "UTC"))])
 FIRST, SECOND = Window(1_795_200_000_000, 1_795_200_300_000), Window(1_795_200_300_000, 1_795_200_600_000)

@@ -26,6 +26,7 @@ __all__ = ["Body", "DataPlane", "Reply", "SkewClock", "parse_error"]
 
 Body = bytes | bytearray | memoryview | io.BufferedIOBase | None
 _ERROR_STATUS = 300
+_SEND_BYTES = 256 * 1024  # of a file at once
 
 
 class SkewClock:
@@ -164,7 +165,12 @@ class DataPlane:
                     urllib3.HTTPSConnectionPool if settings.scheme == "https" else urllib3.HTTPConnectionPool
                 )
                 self._pools[host] = kind(
-                    host, settings.port, maxsize=self.pool_size, block=True, timeout=settings.timeout
+                    host,
+                    settings.port,
+                    maxsize=self.pool_size,
+                    block=True,
+                    timeout=settings.timeout,
+                    blocksize=_SEND_BYTES,
                 )
             return self._pools[host]
 

@@ -55,6 +55,11 @@ def _signing_key(secret: str, date: str, region: str) -> bytes:
     return key
 
 
+@lru_cache(maxsize=4)
+def _date_time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
 @dataclass(slots=True)
 class Unsigned:
     """A request before its signature; ``headers`` has lower-case names, ``bucket`` is empty for the service."""
@@ -69,7 +74,7 @@ class Unsigned:
 def sign_v4(request: Unsigned, credentials: Credentials, *, region: str, now: float) -> None:
     """Add date, payload, token and ``Authorization`` to the headers; ``now`` is in seconds since the epoch."""
     headers, bucket = request.headers, request.bucket
-    date_time = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    date_time = _date_time(int(now))
     date = date_time[:8]
     headers["x-oss-date"] = date_time
     headers["x-oss-content-sha256"] = _PAYLOAD

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from airflow_provider_sync.clients.listing import ListingPage, parse_listing
 from airflow_provider_sync.clients.oss.client import OssClient
-from airflow_provider_sync.clients.oss.errors import NoSuchKeyError
+from airflow_provider_sync.clients.oss.errors import NoSuchKeyError, NoSuchUploadError
 from airflow_provider_sync.clients.oss.http import Reply
 from airflow_provider_sync.errors import TransientError
 
@@ -19,6 +20,11 @@ _PAGE = 1000
 
 class OssTransferClient(OssClient):
     """An :class:`OssClient` that also moves objects as they are, with their headers."""
+
+    @property
+    def place(self) -> str:
+        """The endpoint: buckets of one place can copy from each other."""
+        return self._data.settings.endpoint
 
     def list_page(
         self,
@@ -135,6 +141,39 @@ class OssTransferClient(OssClient):
         return _etag(
             self._try("PUT", bucket, key, operation=operation, params=params, headers=sent), operation
         )
+
+    def complete_copied(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[tuple[int, str]],
+        *,
+        forbid_overwrite: bool = False,
+    ) -> None:
+        """Make an upload of copied parts (number, ETag) visible; nobody here has seen their bytes."""
+        listing = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
+            for number, etag in parts
+        )
+        body = f"<CompleteMultipartUpload>{listing}</CompleteMultipartUpload>".encode()
+        operation = f"complete upload of {bucket}/{key}"
+        headers = {"x-oss-forbid-overwrite": "true"} if forbid_overwrite else {}
+        params = {"uploadId": upload_id}
+        tries = 0
+
+        def once() -> None:
+            nonlocal tries
+            tries += 1
+            try:
+                self._data.request(
+                    "POST", bucket, key, operation=operation, params=params, headers=headers, body=body
+                )
+            except NoSuchUploadError:
+                if tries == 1:
+                    raise  # a later try may follow a reply that was lost; who calls compares the object
+
+        self._retry.call(once, what=operation)
 
     def get_acl(self, bucket: str, key: str) -> str:
         """Return ``default``, ``private``, ``public-read`` or ``public-read-write``."""

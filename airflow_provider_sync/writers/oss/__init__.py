@@ -30,6 +30,9 @@ class OssWriter(Writer):
     While splits are written, their rows go into multipart uploads, which nobody sees. The commit completes
     all of them, removes what an earlier try of the same window left, and writes the manifest last. One object
     of several splits, and one that grows, wait in local files instead. See :class:`Names` for where all is.
+
+    The connection's user needs GetObject, PutObject, DeleteObject, AbortMultipartUpload, ListObjects and
+    ListMultipartUploads, for ``nonConflict`` GetBucketInfo as well.
     """
 
     Options = OssOptions

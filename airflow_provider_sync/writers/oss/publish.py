@@ -52,7 +52,7 @@ class Publisher:
         previous = read_manifest(self.client, self.bucket, self.names.manifest, self.output.job)
         known = {one.name for one in previous.objects} if previous else set()
         for key in self._existing():
-            if key not in known or self.names.single:
+            if key in self._first_names() and (key not in known or self.names.single):
                 self._check_replaceable(key)
 
     def commit(
@@ -105,8 +105,8 @@ class Publisher:
 
     def _complete(self, upload: JsonObject) -> None:
         key = upload["key"]
-        if self.names.single:
-            self._check_replaceable(key)
+        if self.names.single or key not in self._first_names():
+            self._check_replaceable(key)  # not looked at, or not lately: another window may have come
         forbid = self.mode == "nonConflict"
         try:
             self.client.complete(
@@ -151,6 +151,10 @@ class Publisher:
             return [self.names.object(0, 0)]
         listed = self.client.list_objects(self.bucket, self.names.prefix)
         return [one.key for one in listed if self.names.owns(one.key)]
+
+    def _first_names(self) -> set[str]:
+        """Return the names that are certain before a row is written; those of rolled objects are not."""
+        return {self.names.object(split, 0) for split in range(len(self.output.splits))}
 
     def _check_replaceable(self, key: str) -> None:
         found = self.client.head(self.bucket, key)

@@ -232,9 +232,7 @@ def test_old_signatures_work_where_asked_for(oss: Any) -> None:
 
 def test_buckets_may_be_in_the_host_name(oss: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve = socket.getaddrinfo  # not every resolver knows that *.localhost is this machine
-    monkeypatch.setattr(
-        "socket.getaddrinfo", lambda host, *more, **named: resolve("127.0.0.1", *more, **named)
-    )
+    monkeypatch.setattr("socket.getaddrinfo", lambda _, *more, **named: resolve("127.0.0.1", *more, **named))
     client = oss.client(endpoint=f"http://oss.localhost:{oss.port}")
     client.put(BUCKET, KEY, b"x")
     assert [one.key for one in client.list_objects(BUCKET)] == [KEY]

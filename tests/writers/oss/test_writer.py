@@ -244,6 +244,24 @@ def test_two_jobs_cannot_share_one_prefix_for_one_window(oss: Any) -> None:
         write(oss.writer(), job="other")
 
 
+def test_a_rolled_name_that_another_job_holds_is_not_replaced(oss: Any) -> None:
+    write(oss.writer(), window=None, job="orders_1")
+    output = Output("orders", IDS, ("s0",), None)
+    batch = pa.record_batch([pa.array(range(1_000_000, 1_200_000))], schema=IDS)
+    with oss.writer(maxFileSize=1) as writer:
+        receipts = prepare_all(writer, output, {"s0": [batch, batch]})
+        with pytest.raises(TargetConflictError, match="of job 'orders_1'"):
+            writer.commit(receipts)
+
+
+def test_jobs_without_windows_do_not_clear_each_others_objects(oss: Any) -> None:
+    write(oss.writer(), window=None, job="orders_00001")
+    pending = oss.bucket.init_multipart_upload("out/orders/orders_00001.csv").upload_id
+    write(oss.writer(), window=None, job="orders")
+    assert "out/orders/orders_00001.csv" in names(oss)
+    assert [one["upload_id"] for one in oss.control("uploads", method="GET")] == [pending]
+
+
 def test_a_window_that_another_run_aborted_is_to_be_run_again(oss: Any) -> None:
     output = Output("orders", IDS, ("s0",), FIRST)
     with oss.writer() as writer:
