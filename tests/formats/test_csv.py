@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.formats.csv import CsvEncoder, CsvWriterConfig
+from airflow_provider_sync.formats.dates import DateStyle
 from airflow_provider_sync.formats.values import ValueStyle
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8) | st.sampled_from(
@@ -195,3 +196,20 @@ def test_pandas_and_pyarrow_read_it_and_tell_null_from_text() -> None:
         null_values=["null"], strings_can_be_null=True, quoted_strings_can_be_null=False
     )
     assert pacsv.read_csv(io.BytesIO(data), convert_options=options).to_pylist() == rows.to_pylist()
+
+
+def test_dates_that_hold_the_delimiter_are_quoted() -> None:
+    rows = table(t=pa.array([0], pa.timestamp("s", "UTC")), n=[1])
+    for pattern, text in (("yyyy,MM", b'"1970,01",1\n'), ("E, d", b'"Thu, 1",1\n'), ("yyyy", b"1970,1\n")):
+        assert encode(rows, values=ValueStyle(DateStyle(pattern))) == text
+
+
+def test_big_batches_are_encoded_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = table(
+        id=list(range(100)),
+        t=pa.array([253_402_300_800 if i == 77 else i for i in range(100)], pa.timestamp("s")),
+    )
+    whole = CsvEncoder(rows.schema).encode(rows)
+    monkeypatch.setattr("airflow_provider_sync.formats.delimited._SLICE_BYTES", 200)
+    assert CsvEncoder(rows.schema).encode(rows) == whole
+    assert [one.where for one in whole.rejected] == ["row 77 (id = 77)"]
