@@ -79,6 +79,11 @@ class OssService:
         for name in self._buckets:
             self.create_bucket(name)
 
+    @property
+    def cloud(self) -> Cloud:
+        """What there is, for a service in the same process that moves objects."""
+        return self._cloud
+
     def create_bucket(self, name: str) -> None:
         """Make a bucket unless it is there; OssError for a bad name."""
         create_bucket(self._cloud, name)
