@@ -72,7 +72,5 @@ def test_a_wrong_secret_and_an_unknown_key_are_refused(nas: Any) -> None:
         ("nobody", "test-secret", "InvalidAccessKeyId.NotFound"),
     ]:
         with pytest.raises(ClientException) as caught:
-            nas.client_of(key, secret).describe_data_flows(
-                models.DescribeDataFlowsRequest(file_system_id=FS)
-            )
+            nas.client_of(key, secret).describe_data_flows(models.DescribeDataFlowsRequest(file_system_id=FS))
         assert caught.value.code == code
