@@ -14,7 +14,6 @@ import asyncio
 import csv
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -31,7 +30,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_sync.localcloud.traffic import Orders, TablestoreClient
+from airflow_provider_sync.localcloud.history import write_history
 
 _KEY_ID, _SECRET = "localcloud", "localcloud-secret"
 _INSTANCE, _BUCKET, _TABLE, _PREFIX = "demo", "demo", "orders", "tablestore/orders"
@@ -102,7 +101,16 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> int:
     )
     _say("1/4 local cloud: Tablestore and OSS")
     stack.enter_context(_local_cloud(places))
-    asyncio.run(_write_history(places))
+    asyncio.run(
+        write_history(
+            places.tablestore,
+            instance=_INSTANCE,
+            key_id=_KEY_ID,
+            secret=_SECRET,
+            table=_TABLE,
+            seconds=_HISTORY.total_seconds(),
+        )
+    )
     stack.enter_context(_traffic(places, options.rows_per_second))
     _say(f"2/4 Airflow: starting (logs in {places.home / 'logs'})")
     stack.enter_context(_airflow(places))
@@ -132,30 +140,12 @@ def _local_cloud(places: Places) -> Iterator[None]:
         "airflow_provider_sync.localcloud",
         "--bucket",
         _BUCKET,
-        "--table",
-        _TABLE,
     ]
     command += ["--instance", _INSTANCE, "--access-key-id", _KEY_ID, "--access-key-secret", _SECRET]
     command += ["--tablestore-port", _port(places.tablestore), "--oss-port", _port(places.oss)]
     with _process(command, places, "localcloud"):
-        _wait(
-            lambda: _answers(f"{places.tablestore}/_control/shards?table={_TABLE}"), "the local cloud", places
-        )
+        _wait(lambda: _answers(f"{places.oss}/_control/requests"), "the local cloud", places)
         yield
-
-
-async def _write_history(places: Places) -> None:
-    """Write half an hour of orders, one every three seconds, by setting the service's clock to each moment."""
-    moment = time.time() - _HISTORY.total_seconds()
-    now = time.time()
-    orders = Orders(random.Random(1), clock=lambda: moment)
-    client = TablestoreClient(places.tablestore, _INSTANCE, _KEY_ID, _SECRET, clock=lambda: moment)
-    async with client:
-        while moment < now - 1:
-            _control(places.tablestore, "clock", {"now": moment})
-            await client.write(_TABLE, [orders.next()])
-            moment += 3
-    _control(places.tablestore, "clock", {})
 
 
 def _traffic(places: Places, rows_per_second: float) -> Any:
@@ -339,12 +329,6 @@ def _get(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310 - an address on this machine
         body: bytes = reply.read()
     return body
-
-
-def _control(url: str, route: str, data: object) -> None:
-    request = urllib.request.Request(f"{url}/_control/{route}", json.dumps(data).encode(), method="POST")  # noqa: S310
-    with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - an address on this machine
-        pass
 
 
 def _free_port(wanted: int) -> int:

@@ -73,8 +73,8 @@ class TablestoreClient:
         if self._session is not None:
             await self._session.close()
 
-    async def ensure_table(self, table: str, primary_key: Sequence[tuple[str, str]]) -> None:
-        """Create a table with a stream unless it is there."""
+    async def ensure_table(self, table: str, primary_key: Sequence[tuple[str, str]]) -> bool:
+        """Create a table with a stream unless it is there; tell whether it was created."""
         request = message(
             "CreateTableRequest",
             table_meta=message(
@@ -96,6 +96,8 @@ class TablestoreClient:
         except TrafficError as error:
             if error.code != "OTSObjectAlreadyExist":
                 raise
+            return False
+        return True
 
     async def write(
         self, table: str, changes: Sequence[tuple[int, list[tuple[str, Value]], dict[str, Value]]]
