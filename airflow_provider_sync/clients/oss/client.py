@@ -262,6 +262,10 @@ class OssClient:
 
     # ── control calls ────────────────────────────────────────────────────────────────────────────────────
 
+    def list_buckets(self) -> Iterator[str]:
+        """Yield the names of all buckets that the credentials may list."""
+        return self._control.list_buckets()
+
     def bucket_info(self, bucket: str) -> BucketInfo:
         """Return the bucket's properties; no such bucket raises."""
         return self._control.bucket_info(bucket)

@@ -36,6 +36,16 @@ class ControlPlane:
         self._retry = retry
         self._buckets: dict[str, Any] = {}
 
+    def list_buckets(self) -> Iterator[str]:
+        """Yield the names of all buckets that the credentials may list."""
+        marker = ""
+        while True:
+            page = self._call("list buckets", functools.partial(self._list_buckets, marker))
+            yield from (one.name for one in page.buckets)
+            if not page.is_truncated:
+                return
+            marker = page.next_marker
+
     def bucket_info(self, bucket: str) -> BucketInfo:
         """Return the bucket's properties."""
         found = self._call(f"get info of bucket {bucket}", lambda: self._bucket(bucket).get_bucket_info())
@@ -109,6 +119,19 @@ class ControlPlane:
             f"set tags of {bucket}/{key}",
             lambda: self._bucket(bucket).put_object_tagging(key, Tagging(rule)),
         )
+
+    def _list_buckets(self, marker: str) -> Any:
+        import oss2  # noqa: PLC0415 - slow to import
+
+        settings = self._settings
+        service = oss2.Service(
+            _Signer(settings, self._clock),
+            settings.endpoint,
+            region=settings.region or None,
+            is_path_style=settings.path_style,
+            connect_timeout=settings.timeout,
+        )
+        return service.list_buckets(marker=marker, max_keys=_PAGE)
 
     def _bucket(self, name: str) -> Any:
         import oss2  # noqa: PLC0415 - slow to import

@@ -62,6 +62,11 @@ def test_bucket_info_tells_versioning(oss: Any) -> None:
     assert oss.client().bucket_info(BUCKET).versioning == "Suspended"
 
 
+def test_buckets_are_listed(oss: Any) -> None:
+    oss.control("bucket", {"name": "another"})
+    assert list(oss.client().list_buckets()) == ["another", BUCKET]
+
+
 def test_long_listings_are_paged_and_deleted_by_thousands(oss: Any) -> None:
     oss.control("seed", {"bucket": BUCKET, "count": 2100, "size": 1, "prefix": "many/"})
     client = oss.client()

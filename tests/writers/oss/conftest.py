@@ -15,10 +15,10 @@ import pytest
 from airflow_provider_sync.engine.contract import Committed, Environment, Writer
 from airflow_provider_sync.localcloud.http import Server
 from airflow_provider_sync.localcloud.oss.server import OssService
-from airflow_provider_sync.registry import build_writer
 from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
-from airflow_provider_sync.spec.job import Endpoint
+from airflow_provider_sync.spec.options import parse_options
 from airflow_provider_sync.testing.writer_suite import VisibleWriterBench
+from airflow_provider_sync.writers.oss import OssWriter
 
 BUCKET, REGION = "lake", "cn-hangzhou"
 
@@ -48,7 +48,8 @@ class OssBench(VisibleWriterBench):
         return self._build(environment, {})
 
     def _build(self, environment: Environment, parameter: dict[str, Any]) -> Writer:
-        return build_writer(Endpoint("oss", {**self.parameter, **parameter}), self.connection, environment)
+        options = parse_options(OssWriter.Options, {**self.parameter, **parameter}, "writer.parameter")
+        return OssWriter(options, self.connection, environment)
 
     def control(self, route: str, data: Any = None, method: str = "POST") -> Any:
         body = None if data is None else json.dumps(data).encode()

@@ -13,7 +13,7 @@ from airflow_provider_sync.testing.writer_suite import VisibleWriterSuite
 
 class OssSuite(VisibleWriterSuite):
     parameter: Mapping[str, Any] = MappingProxyType({})
-    splits: tuple[str, ...] = ("s-0", "s-1", "s-2")
+    splits: tuple[str, ...] = ("s-0", "s-1")
 
     @pytest.fixture
     def bench(self, oss: Any) -> Any:

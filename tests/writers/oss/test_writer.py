@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_sync.engine.contract import Committed, Output, Writer
+from airflow_provider_sync.engine.contract import Committed, Environment, Output, Writer
 from airflow_provider_sync.errors import (
     AccessDeniedError,
     ConfigError,
@@ -19,6 +19,8 @@ from airflow_provider_sync.errors import (
     TargetConflictError,
     TransientError,
 )
+from airflow_provider_sync.registry import build_writer
+from airflow_provider_sync.spec.job import Endpoint
 from airflow_provider_sync.spec.window import Window
 from airflow_provider_sync.testing.writer_suite import FIRST, SECOND, prepare_all, run, sample
 
@@ -50,7 +52,7 @@ def names(bench: Any) -> list[str]:
 
 
 def test_one_split_is_named_by_its_window(oss: Any) -> None:
-    committed = write(oss.writer())
+    committed = write(build_writer(Endpoint("oss", oss.parameter), oss.connection, Environment()))
     assert names(oss) == [f"out/orders/{LABEL}.csv", f"out/orders/_manifests/{LABEL}.json"]
     assert committed.manifest == f"out/orders/_manifests/{LABEL}.json"
     assert oss.content(f"out/orders/{LABEL}.csv") == b"1\n2\n"
