@@ -28,6 +28,9 @@ format: $(READY)
 bench: $(READY)  ## Figures, one JSON object a line.
 	$(BIN)/python bench/stream_speed.py --rows 1000000
 
+docs: $(READY)  ## The page of all parameters, from the code.
+	$(BIN)/python docs/make_parameters.py
+
 clean:
 	rm -rf $(VENV) .demo .airflow
 
