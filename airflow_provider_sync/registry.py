@@ -100,8 +100,8 @@ def _names(folder: str) -> tuple[str, ...]:
 
 
 def _find(base: type[P], noun: str, folder: str, name: str, path: str) -> type[P]:
-    known = _names(folder)
-    if name not in known:
+    # Asking every installed package for entry points takes long: only for names that are not ours.
+    if not _is_own(folder, name) and name not in (known := _names(folder)):
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else ""
         raise ConfigError(
@@ -120,10 +120,14 @@ def _find(base: type[P], noun: str, folder: str, name: str, path: str) -> type[P
 
 
 def _load(folder: str, name: str) -> Any:
+    if _is_own(folder, name):
+        return importlib.import_module(f"{_PACKAGE}.{folder}.{name}")
+    return entry_points(group=f"{_PACKAGE}.{folder}")[name].load()
+
+
+def _is_own(folder: str, name: str) -> bool:
     package = importlib.import_module(f"{_PACKAGE}.{folder}")
-    if name in {module.name for module in pkgutil.iter_modules(package.__path__)}:
-        return importlib.import_module(f"{package.__name__}.{name}")
-    return entry_points(group=package.__name__)[name].load()
+    return name in {module.name for module in pkgutil.iter_modules(package.__path__)}
 
 
 def _only_class(loaded: Any, base: type[P], noun: str, path: str) -> type[P]:
