@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Context, TaskGroup
+from airflow.sdk import Context, TaskGroup, XComArg
 
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.operators._errors import airflow_errors
@@ -45,21 +45,20 @@ def ots_stream_task_group(
         raise ConfigError("write_mode", "append", reason="one object cannot be appended to by several tasks")
     with TaskGroup(group_id) as group:
         plan = _PlanOperator(task_id="plan", tasks=tasks, **arguments)
-        planned: Any = plan.output
         job_name = arguments.pop("job_name", None) or f"{{{{ dag.dag_id }}}}.{plan.task_id}"
         plan.job_name = job_name
         copy = _CopyOperator.partial(
             task_id="copy",
             job_name=job_name,
-            planned=planned["planned"],
+            planned=XComArg(plan, "planned"),
             **({"pool": pool} if pool else {}),
             **arguments,
-        ).expand(index=planned["indexes"])
+        ).expand(index=plan.output)
         commit = _CommitOperator(
             task_id="commit",
             job_name=job_name,
-            planned=planned["planned"],
-            done=planned["windows"],
+            planned=XComArg(plan, "planned"),
+            done=XComArg(plan, "completed"),
             results=copy.output,
             **arguments,
         )
@@ -74,18 +73,18 @@ class _PlanOperator(OTSStreamToOSSOperator):
         super().__init__(**kwargs)
         self.tasks = tasks
 
-    def _work(self, session: Session) -> dict[str, Any]:
+    def _work(self, session: Session) -> list[int]:
+        """Return the numbers of the splits, which is what Airflow can map over; the plan goes beside it."""
         from airflow_provider_sync.engine.job import plan_window  # noqa: PLC0415 - pyarrow, not for parsing
 
         *open_before, own = session.due()
         done = [session.complete(window).window for window in open_before]
         with session.job(own) as job:
             planned = plan_window(job, own, parallelism=self.tasks)
-        return {
-            "planned": planned.to_json(),
-            "indexes": list(range(len(planned.plan.splits))),
-            "windows": [window.to_json() for window in done if window is not None],
-        }
+        push = session.context["ti"].xcom_push
+        push("planned", planned.to_json())
+        push("completed", [window.to_json() for window in done if window is not None])
+        return list(range(len(planned.plan.splits)))
 
 
 class _CopyOperator(OTSStreamToOSSOperator):

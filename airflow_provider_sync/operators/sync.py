@@ -124,7 +124,7 @@ class SyncOperator(BaseOperator):
         if self._environment is not None:
             self._environment.cancelled.set()
 
-    def _execute(self, context: Context) -> dict[str, Any]:
+    def _execute(self, context: Context) -> Any:
         from airflow_provider_sync.engine.contract import Environment  # noqa: PLC0415 - pyarrow, not for parsing
 
         self._environment = Environment()
@@ -138,7 +138,7 @@ class SyncOperator(BaseOperator):
             context["ti"].xcom_push(FAILURE_KEY, failure(self._name(context), self._working_on, error))
             raise
 
-    def _work(self, session: Session) -> dict[str, Any]:
+    def _work(self, session: Session) -> Any:
         """Commit what is due; return what goes to XCom."""
         reports = [session.complete(window) for window in session.due()]
         done = [report.window.to_json() for report in reports if report.window is not None]

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.dags_for_tests import stream_dag
+from tests.airflow.dags_for_tests import job_dags, spread_dag, stream_dag
 from tests.airflow.lake import FIVE, Lake, floor
 from tests.airflow.standalone import Standalone
 
-TABLES = ["steady", "healed", "strict", "cleared", "marked", "refilled"]
+TABLES = ["steady", "healed", "strict", "cleared", "marked", "refilled", "late", "spread", "jobs"]
 WINDOWS = 4
 
 
@@ -81,6 +81,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     stream_dag(dags, "cleared", start=first)
     stream_dag(dags, "marked", start=first)
     stream_dag(dags, "refilled", start=first)
+    only_one = f"end_date=datetime.fromisoformat('{first.isoformat()}'),"
+    stream_dag(dags, "late", start=first, late_after=4, dag=only_one)
+    spread_dag(dags, "spread", start=first)
+    job_dags(dags, "jobs", start=first)
     with Lake() as lake, Hook() as hook:
         thread = threading.Thread(target=hook.serve_forever)
         thread.start()

@@ -24,7 +24,7 @@ from airflow_provider_sync.localcloud.oss.server import OssService
 from airflow_provider_sync.localcloud.tablestore.server import TablestoreService
 from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
 
-KEY, SECRET, INSTANCE, BUCKET = "ak", "sk-of-the-lake", "demo", "lake"
+KEY, SECRET, INSTANCE, BUCKET = "access-key", "sk-of-the-lake", "demo", "lake"
 FIVE = timedelta(minutes=5)
 
 

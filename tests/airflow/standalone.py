@@ -29,7 +29,7 @@ class Standalone:
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.environment = os.environ | self._settings(connections)
-        self.pool = urllib3.PoolManager(retries=False, timeout=30)
+        self.pool = urllib3.PoolManager(retries=False, timeout=120)
         self.token = ""
 
     def _settings(self, connections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -59,6 +59,8 @@ class Standalone:
     def running(self) -> Iterator[Standalone]:
         """Start everything, wait until it is healthy, stop everything."""
         self.home.mkdir(parents=True, exist_ok=True)
+        # A test run that is told to end must not leave a scheduler behind.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         (self.home / "passwords.json").write_text(json.dumps({LOGIN["username"]: LOGIN["password"]}))
         airflow = str(Path(sys.executable).with_name("airflow"))
         with (self.home / "airflow.log").open("wb") as log:
@@ -78,6 +80,7 @@ class Standalone:
                 yield self
             finally:
                 stop(process)
+                signal.signal(signal.SIGTERM, before)
 
     def _healthy(self) -> bool:
         try:

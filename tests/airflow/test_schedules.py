@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
 
 def all_done(states: list[str]) -> bool:
+    assert "failed" not in states
     return len(states) >= WINDOWS and set(states) == {"success"}
 
 

@@ -91,6 +91,13 @@ def test_a_later_run_completes_what_was_left_open_first(run: Run) -> None:
     assert run.mark() == START + 4 * FIVE
 
 
+def test_the_first_window_is_completed_by_the_next_run_when_its_own_failed_for_good(run: Run) -> None:
+    broken = JobSpec("job", Endpoint("generator", {"columns": -1}), Endpoint("null"))
+    with pytest.raises(AirflowFailException):
+        run.operator(job=broken).execute(run.context(0))
+    assert windows(run.operator().execute(run.context(1))) == [0, 1]
+
+
 def test_a_run_that_is_repeated_does_its_own_window_and_moves_nothing_back(run: Run) -> None:
     for n in range(3):
         run.operator().execute(run.context(n))
