@@ -1,0 +1,106 @@
+"""What an ``aws`` connection says about S3, checked once."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from airflow_provider_sync.clients.oss.settings import Credentials
+from airflow_provider_sync.errors import ConfigError
+from airflow_provider_sync.spec.connection import ConnectionInfo
+
+__all__ = ["Credentials", "S3Settings"]
+
+_DEFAULT_TIMEOUT = 60.0
+_DEFAULT_REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """Where the service is and how to talk to it.
+
+    ``path_style`` puts the bucket into the path; it is the default for every host that is not Amazon's,
+    because most other servers have no name per bucket. ``timeout`` is in seconds, for connecting and for
+    each read.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+    region: str
+    path_style: bool
+    timeout: float
+    credentials: Callable[[], Credentials]
+
+    @classmethod
+    def of(
+        cls, connection: ConnectionInfo, credentials: Callable[[], Credentials] | None = None
+    ) -> S3Settings:
+        """Check a connection; errors name ``connection.<field>``.
+
+        ``credentials`` is asked before every request and wins over the connection's own (temporary
+        credentials are renewed so).
+        """
+        if credentials is None:
+            for name in ("access_key_id", "access_key_secret"):
+                if not getattr(connection, name):
+                    raise ConfigError(f"connection.{name}", reason="missing", cure="set it in the connection")
+        region = connection.region or _DEFAULT_REGION
+        suffix = ".cn" if region.startswith("cn-") else ""
+        endpoint = connection.endpoint or f"https://s3.{region}.amazonaws.com{suffix}"
+        parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+        try:
+            port = parts.port
+        except ValueError:
+            raise ConfigError("connection.endpoint", endpoint, allowed="a port of 1 to 65535") from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
+            raise ConfigError(
+                "connection.endpoint",
+                endpoint,
+                allowed="[http[s]://]host[:port] without a bucket and without a path",
+            )
+        path_style = connection.extra.get("path_style", _is_foreign(parts.hostname))
+        if not isinstance(path_style, bool):
+            raise ConfigError("connection.extra.path_style", path_style, allowed="true or false")
+        current = Credentials(
+            connection.access_key_id, connection.access_key_secret, connection.security_token
+        )
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname,
+            port=port,
+            region=region,
+            path_style=path_style,
+            timeout=_timeout_of(connection),
+            credentials=credentials or (lambda: current),
+        )
+
+    def host_of(self, bucket: str) -> str:
+        """Return the host that serves a bucket, without the port."""
+        return self.host if self.path_style else f"{bucket}.{self.host}"
+
+    def authority_of(self, bucket: str) -> str:
+        """Return the ``Host`` header for a bucket: the port is in it unless it is the scheme's own."""
+        host = self.host_of(bucket)
+        if self.port is None or self.port == {"http": 80, "https": 443}[self.scheme]:
+            return host
+        return f"{host}:{self.port}"
+
+
+def _is_foreign(host: str) -> bool:
+    if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return not host.endswith(".aliyuncs.com")
+    return True
+
+
+def _timeout_of(connection: ConnectionInfo) -> float:
+    value = connection.extra.get("timeout", _DEFAULT_TIMEOUT)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise ConfigError("connection.extra.timeout", value, allowed="a positive number of seconds")
+    return float(value)

@@ -1,0 +1,93 @@
+"""Whether an object is taken, and what becomes of it: filters, overwrite rules, comparisons. No I/O."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable
+from enum import Enum
+
+from airflow_provider_sync.migration.objects import UNKNOWN_SIZE, ObjectInfo
+from airflow_provider_sync.migration.spec import MigrationSpec
+
+__all__ = ["Verdict", "compare", "make_filter", "needs_copy"]
+
+_MD5 = re.compile(r"[0-9A-Fa-f]{32}")
+
+
+class Verdict(Enum):
+    """Outcome of a comparison; ``UNKNOWN`` where nothing comparable is there."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+
+
+def make_filter(spec: MigrationSpec) -> Callable[[ObjectInfo], bool]:
+    """Return what tells whether a source object is taken.
+
+    Times compare as ossimport's do: later than ``import_since`` (less the margin), not later than
+    ``last_modify``. An object of unknown size passes the size limits, one of unknown time those of time.
+    """
+    include, exclude = _pattern(spec.include), _pattern(spec.exclude)
+    since = spec.import_since - spec.since_margin if spec.import_since else 0.0
+    until, smallest, largest = spec.last_modify, spec.min_size, spec.max_size
+
+    def takes(item: ObjectInfo) -> bool:
+        if item.modified and ((since and item.modified <= since) or (until and item.modified > until)):
+            return False
+        if item.size != UNKNOWN_SIZE and (
+            item.size < smallest or (largest is not None and item.size > largest)
+        ):
+            return False
+        if include is not None and not include.match(item.key):
+            return False
+        return exclude is None or not exclude.match(item.key)
+
+    return takes
+
+
+def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
+    return re.compile("|".join(fnmatch.translate(one) for one in patterns)) if patterns else None
+
+
+def compare(source: ObjectInfo, target: ObjectInfo) -> Verdict:
+    """Compare contents by what listings say: CRC-64 or MD5.
+
+    An ETag counts only if both look like an MD5; equal ones prove equal content, while different ones prove
+    nothing (encrypted and multipart objects have ETags that are no MD5).
+    """
+    if UNKNOWN_SIZE not in (source.size, target.size) and source.size != target.size:
+        return Verdict.DIFFERENT
+    if source.crc64 is not None and target.crc64 is not None:
+        return Verdict.SAME if source.crc64 == target.crc64 else Verdict.DIFFERENT
+    if _MD5.fullmatch(source.etag) and source.etag.lower() == target.etag.lower():
+        return Verdict.SAME
+    return Verdict.UNKNOWN
+
+
+def needs_copy(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo | None) -> str:
+    """Return empty if the object must be copied, else why not."""
+    rule = spec.rule
+    if target is None or rule == "always":
+        return ""
+    if rule == "never":
+        return "exists"
+    if rule == "older":
+        return "target is not older" if target.modified >= source.modified else ""
+    verdict = compare(source, target)
+    if verdict is Verdict.SAME:
+        return "same content"
+    if verdict is Verdict.DIFFERENT or _both_md5(spec, source, target):
+        return ""
+    # the size is equal, or not known before reading
+    known = source.size != UNKNOWN_SIZE and source.modified > 0
+    return "same size, target is not older" if known and target.modified >= source.modified else ""
+
+
+def _both_md5(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo) -> bool:
+    return (
+        spec.compare == "checksum"
+        and _MD5.fullmatch(source.etag) is not None
+        and _MD5.fullmatch(target.etag) is not None
+    )

@@ -1,0 +1,200 @@
+"""A bucket in OSS to write to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from airflow_provider_sync.clients.oss.errors import NoSuchKeyError, PreconditionFailedError
+from airflow_provider_sync.clients.oss.model import Part as OssPart
+from airflow_provider_sync.clients.oss.transfer import OssTransferClient
+from airflow_provider_sync.errors import ConfigError, CorruptDataError
+from airflow_provider_sync.migration.attributes import to_oss
+from airflow_provider_sync.migration.bucket import check_prefix, list_objects
+from airflow_provider_sync.migration.contract import Source, Target
+from airflow_provider_sync.migration.errors import SizeMismatchError, SourceChangedError, SourceGoneError
+from airflow_provider_sync.migration.objects import Attributes, ObjectInfo, Part, Prepared, Stored
+from airflow_provider_sync.migration.sources.oss import OssSource, oss_info
+
+__all__ = ["OssTarget"]
+
+_LONGEST = 1023
+_COPY_PART = 1024 * 1024 * 1024
+
+
+class OssTarget(Target):
+    """``bucket`` below ``prefix``.
+
+    ``versioned`` buckets ignore the wish not to overwrite (documented), so that there it is a check before
+    the write. ``server_copy`` lets the service copy what comes from an :class:`OssSource` of the same
+    endpoint.
+    """
+
+    def __init__(
+        self,
+        client: OssTransferClient,
+        bucket: str,
+        prefix: str = "",
+        *,
+        server_copy: bool = True,
+    ) -> None:
+        if not bucket:
+            raise ConfigError("target.bucket", bucket, reason="missing", cure="name the bucket to write")
+        self.client = client
+        self.bucket = bucket
+        self.prefix = check_prefix("target.prefix", prefix)
+        self._server_copy = server_copy
+        self._versioning: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The target as a URL."""
+        return f"oss://{self.bucket}/{self.prefix}"
+
+    @property
+    def exclusive(self) -> bool:  # type: ignore[override]
+        """Whether the service enforces ``only_new``: asked once."""
+        if self._versioning is None:
+            self._versioning = self.client.bucket_info(self.bucket).versioning
+        return self._versioning not in {"Enabled", "Suspended"}
+
+    def check(self) -> None:
+        """Ask for the bucket's properties and one key."""
+        self._versioning = self.client.bucket_info(self.bucket).versioning
+        self.client.list_page(self.bucket, self.prefix, limit=1)
+
+    def list(self, after: str | None = None) -> Iterator[ObjectInfo]:
+        """Yield the objects, 1,000 a request."""
+        return list_objects(self.client, self.bucket, self.prefix, after)
+
+    def refusal(self, key: str) -> str:
+        """Check OSS's rules of names: 1 to 1,023 bytes of UTF-8, no leading ``/`` or backslash (documented)."""
+        name = self.prefix + key
+        if not name:
+            return "the name is empty"
+        if name.startswith(("/", "\\")):
+            return f"oss names do not start with {name[0]!r}"
+        try:
+            size = len(name.encode())
+        except UnicodeEncodeError:
+            return "the name is not unicode"
+        return f"the name has {size} bytes, oss allows {_LONGEST}" if size > _LONGEST else ""
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Ask for the headers."""
+        reply = self.client.head_reply(self.bucket, self.prefix + key)
+        return None if reply is None else oss_info(reply, key)
+
+    def prepare(self, attributes: Attributes) -> Prepared:
+        """Map the names."""
+        return to_oss(attributes)
+
+    def put(
+        self, key: str, body: bytes | memoryview, prepared: Prepared, *, item: ObjectInfo, only_new: bool
+    ) -> Stored:
+        """Write, and compare the service's CRC-64 with the body's."""
+        del item
+        stored = self.client.put(
+            self.bucket, self.prefix + key, body, headers=prepared.headers, forbid_overwrite=only_new
+        )
+        return Stored(stored.etag, stored.crc64)
+
+    def begin(self, key: str, size: int, prepared: Prepared) -> str:
+        """Start a multipart upload."""
+        del size
+        return self.client.initiate(self.bucket, self.prefix + key, headers=prepared.headers)
+
+    def put_part(self, key: str, upload: str, number: int, offset: int, body: bytes | memoryview) -> Part:
+        """Send a part, and compare its CRC-64."""
+        del offset
+        part = self.client.upload_part(self.bucket, self.prefix + key, upload, number, body)
+        return Part(part.number, part.etag, part.size, part.crc64)
+
+    def complete(
+        self, key: str, upload: str, parts: Sequence[Part], *, item: ObjectInfo, only_new: bool
+    ) -> Stored:
+        """Complete, and compare the service's CRC-64 with that of all parts."""
+        del item
+        stored = self.client.complete(
+            self.bucket,
+            self.prefix + key,
+            upload,
+            [OssPart(part.number, part.etag, part.size, part.crc64) for part in parts],
+            forbid_overwrite=only_new,
+        )
+        return Stored(stored.etag, stored.crc64)
+
+    def abort(self, key: str, upload: str) -> None:
+        """Abort the multipart upload."""
+        self.client.abort(self.bucket, self.prefix + key, upload)
+
+    def read(self, key: str, start: int, end: int) -> bytes:
+        """Read a range."""
+        return self.client.fetch(self.bucket, self.prefix + key, start=start, end=end).body
+
+    def copies_from(self, source: Source) -> bool:
+        """Whether source and target are one service and region."""
+        return (
+            self._server_copy and isinstance(source, OssSource) and source.client.place == self.client.place
+        )
+
+    def copy(self, source: Source, item: ObjectInfo, *, only_new: bool) -> Stored:
+        """Copy inside the service: whole up to 1 GiB, in parts of 1 GiB beyond (the documented advice)."""
+        if not isinstance(source, OssSource):
+            raise TypeError(f"{source.name} is not in OSS")
+        name = self.prefix + item.key
+        forbid = {"x-oss-forbid-overwrite": "true"} if only_new else {}
+        if item.size <= _COPY_PART:
+            where = (source.bucket, source.prefix + item.key)
+            with _pinned(source, item):
+                self.client.copy(self.bucket, name, *where, if_match=item.etag, headers=forbid)
+        else:
+            with _pinned(source, item):
+                self._copy_large(source, item, only_new=only_new)
+        found = self.head(item.key)
+        if found is None or found.size != item.size:
+            raise SizeMismatchError(
+                f"{self.name}{item.key}: copied {item.size} bytes, found {found and found.size}"
+            )
+        planned = source.head(item)
+        if planned is not None and None not in (planned.crc64, found.crc64) and planned.crc64 != found.crc64:
+            raise CorruptDataError(
+                f"{self.name}{item.key}: crc-64 {found.crc64}, the source has {planned.crc64}"
+            )
+        return Stored(found.etag, found.crc64)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self.client.close()
+
+    def _copy_large(self, source: OssSource, item: ObjectInfo, *, only_new: bool) -> None:
+        name = self.prefix + item.key
+        prepared = to_oss(source.attributes(item))
+        upload = self.client.initiate(self.bucket, name, headers=prepared.headers)
+        try:
+            parts = []
+            for number, start in enumerate(range(0, item.size, _COPY_PART), 1):
+                end = min(start + _COPY_PART, item.size)
+                etag = self.client.copy_part(
+                    self.bucket,
+                    name,
+                    upload,
+                    number=number,
+                    source=(source.bucket, source.prefix + item.key, item.etag),
+                    byte_range=(start, end),
+                )
+                parts.append((number, etag))
+            self.client.complete_copied(self.bucket, name, upload, parts, forbid_overwrite=only_new)
+        except BaseException:
+            self.client.abort(self.bucket, name, upload)
+            raise
+
+
+@contextlib.contextmanager
+def _pinned(source: OssSource, item: ObjectInfo) -> Iterator[None]:
+    try:
+        yield
+    except PreconditionFailedError as error:
+        raise SourceChangedError(f"{source.name}{item.key} changed after it was listed") from error
+    except NoSuchKeyError as error:
+        raise SourceGoneError(f"{source.name}{item.key} was deleted after it was listed") from error
