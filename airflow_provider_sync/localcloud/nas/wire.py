@@ -29,7 +29,7 @@ _AUTHORIZATION = re.compile(
 _MUST_SIGN = frozenset({"host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-version"})
 _NONCES = 100_000
 _FILTERS = 20
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _BAD_REQUEST, _NOT_FOUND = 400, 404
 
 
