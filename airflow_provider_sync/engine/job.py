@@ -245,7 +245,7 @@ def commit_window(job: Job, planned: PlannedWindow, results: Sequence[SplitResul
     rejected = [one for result in results for one in result.rejected]
     try:
         errors = ErrorLimit(job.spec.limits)
-        errors.add(rejected)
+        errors.add(rejected, total.rejected)  # each split kept only its first ones
         errors.finish(total.read)
         job.environment.check_cancelled()
         job.writer.begin(_output(job, planned))

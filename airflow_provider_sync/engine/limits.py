@@ -57,12 +57,15 @@ class ErrorLimit:
         self.count = 0
         self.kept: list[Rejected] = []
 
-    def add(self, rejected: Sequence[Rejected]) -> None:
-        """Count; raise :class:`ErrorLimitExceededError` when the count is over the limit."""
+    def add(self, rejected: Sequence[Rejected], count: int | None = None) -> None:
+        """Count; raise :class:`ErrorLimitExceededError` when the count is over the limit.
+
+        ``count`` is how many there were where ``rejected`` holds only the first of them.
+        """
         if not rejected:
             return
         with self._lock:
-            self.count += len(rejected)
+            self.count += len(rejected) if count is None else count
             self.kept.extend(rejected[: _KEPT - len(self.kept)])
         allowed = self._limits.error_records
         if allowed is not None and self.count > allowed:

@@ -1,9 +1,12 @@
 import pytest
 
 from airflow_provider_sync.engine.contract import Environment
+from airflow_provider_sync.engine.job import run_window
 from airflow_provider_sync.engine.limits import RateLimit
-from airflow_provider_sync.errors import ConfigError
+from airflow_provider_sync.errors import ConfigError, ErrorLimitExceededError
 from airflow_provider_sync.spec.job import JobSpec, Limits
+from airflow_provider_sync.spec.window import Window
+from tests.engine.parts import ListWriter, LogReader, make_job
 
 
 class Time:
@@ -32,6 +35,15 @@ def test_the_stricter_of_bytes_and_records_decides():
 
 def test_without_limits_nothing_waits():
     assert pace(Limits(), [(10**9, 10**9)] * 3) == 0.0
+
+
+def test_the_ratio_counts_rejected_records_that_no_list_holds():
+    log = [(0, number) for number in range(20_000)]
+    writer = ListWriter(refuse=lambda number: number % 4 == 0)
+    job = make_job(LogReader([log], batch=5_000), writer, error_records=None, error_ratio=0.2)
+    with pytest.raises(ErrorLimitExceededError, match="5000 of 20000"):
+        run_window(job, Window(0, 5))
+    assert writer.visible == writer.prepared == {}
 
 
 @pytest.mark.parametrize(
