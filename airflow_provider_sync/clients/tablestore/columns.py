@@ -1,7 +1,9 @@
 """Many stream records at once: every cell of a page found by array operations instead of a loop per cell.
 
-The decoder walks all records of a page in step: step *k* reads the *k*-th cell of every record that has one,
-with numpy doing the same arithmetic for all of them. Both checksums are verified. It accepts exactly what
+The decoder walks all records of a page in step: step *k* reads the *k*-th cell of every record that has one.
+The first of these cells is read byte by byte and is the pattern; all records whose cell has the same name, type
+and op are read with it, by the same arithmetic for all of them; the others are a run of their own. Both
+checksums are verified. It accepts exactly what
 :func:`~airflow_provider_sync.clients.tablestore.plainbuffer.decode_stream_record` accepts, except that it does
 not look at the text of string values (that is done where they are turned into columns). When anything is
 wrong, the plain decoder goes over the page again to say where.
@@ -11,12 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from fastcrc import crc8
 from numpy.typing import NDArray
 
+from airflow_provider_sync.clients.tablestore.checksums import (
+    CRC8,
+    append_words,
+    checksums_of,
+    range_word,
+    range_words,
+)
 from airflow_provider_sync.clients.tablestore.plainbuffer import (
     MAX_SEQUENCE_US,
     MIN_SEQUENCE_US,
@@ -35,37 +45,69 @@ _EXTENSION, _SEQUENCE, _EPOCH, _SEQUENCE_TIME, _ROW_INDEX = range(0x0B, 0x10)
 _HEADER_WORD = 0x75
 _DELETE_ALL, _DELETE_ONE = 1, 3
 _SEQUENCE_SIZE = 24  # sequence info with its tag and length; an extension longer than that holds more
-_PAD = 64  # so that looking a few fields ahead of a broken end stays inside the buffer
-_LONG_VALUE = 256  # from here on one CRC call per value is cheaper than stepping through it
-_VECTOR_NAMES = 8  # distinct names per step that are compared by arrays; the rest by a dictionary
+_PREFIX = 5  # type and inner length of a value
+_PAD = 64  # a pattern never reaches farther than the longest record and this
 
 _Bytes = NDArray[np.uint8]
 _Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+class Run(NamedTuple):
+    """Cells ``[first, last)`` of a table, all with the same ``name``, ``kind`` and ``op``."""
+
+    name: int
+    kind: int
+    op: int
+    in_key: bool
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class CellTable:
-    """All cells of ``count`` records, record after record, in the records' own order.
+    """All cells of ``count`` records, run by run; the cells of one record are in the record's own order.
 
     ``record``, ``name`` (index into ``names``), ``kind``, ``op``, ``version`` (ms, -1 for none), ``in_key``
-    have one entry per cell; a value's bytes are ``buffer[start : start + length]`` (without type and inner
-    length). ``epoch``, ``time_us`` and ``row_index`` have one entry per record.
+    have one entry per cell; inside a run ``record`` rises. A value's bytes are ``data[start : start + length]``
+    (without type and inner length). ``epoch``, ``time_us`` and ``row_index`` have one entry per record.
     """
 
     count: int
     names: list[str]
-    buffer: _Bytes
+    data: bytes
+    runs: list[Run]
     record: _Ints
-    name: _Ints
-    kind: _Bytes
-    op: _Bytes
     version: _Ints
     start: _Ints
     length: _Ints
-    in_key: NDArray[np.bool_]
     epoch: _Ints
     time_us: _Ints
     row_index: _Ints
+
+    @cached_property
+    def buffer(self) -> _Bytes:
+        """The bytes as an array."""
+        return np.frombuffer(self.data, np.uint8)
+
+    @cached_property
+    def name(self) -> _Ints:
+        """Return the index of each cell's name."""
+        return self._spread([run.name for run in self.runs], np.int64)
+
+    @cached_property
+    def kind(self) -> _Bytes:
+        """Return the type of each cell's value."""
+        return self._spread([run.kind for run in self.runs], np.uint8)
+
+    @cached_property
+    def op(self) -> _Bytes:
+        """Return each cell's op, 0 for a put."""
+        return self._spread([run.op for run in self.runs], np.uint8)
+
+    @cached_property
+    def in_key(self) -> NDArray[np.bool_]:
+        """Tell of each cell whether it belongs to the primary key."""
+        return self._spread([run.in_key for run in self.runs], np.bool_)
 
     def integers(self, cells: _Ints) -> _Ints:
         """Return the values of INTEGER cells."""
@@ -80,27 +122,28 @@ class CellTable:
         return self.buffer[self.start[cells]].astype(np.bool_)
 
     def slice(self, first: int, last: int) -> CellTable:
-        """Return the records ``[first, last)``; the buffer is shared."""
+        """Return the records ``[first, last)``; the bytes are shared."""
         if first == 0 and last == self.count:
             return self
-        low, high = np.searchsorted(self.record, (first, last))
-        cells, records = slice(low, high), slice(first, last)
+        inside = (self.record >= first) & (self.record < last)
+        before = np.concatenate([[0], np.cumsum(inside)]).tolist()
+        records = slice(first, last)
         return CellTable(
             count=last - first,
             names=self.names,
-            buffer=self.buffer,
-            record=self.record[cells] - first,
-            name=self.name[cells],
-            kind=self.kind[cells],
-            op=self.op[cells],
-            version=self.version[cells],
-            start=self.start[cells],
-            length=self.length[cells],
-            in_key=self.in_key[cells],
+            data=self.data,
+            runs=[run._replace(first=before[run.first], last=before[run.last]) for run in self.runs],
+            record=self.record[inside] - first,
+            version=self.version[inside],
+            start=self.start[inside],
+            length=self.length[inside],
             epoch=self.epoch[records],
             time_us=self.time_us[records],
             row_index=self.row_index[records],
         )
+
+    def _spread(self, values: list[int], dtype: Any) -> NDArray[Any]:
+        return np.repeat(np.array(values, dtype), [run.last - run.first for run in self.runs])
 
 
 def parse_records(records: Sequence[bytes]) -> CellTable:
@@ -135,18 +178,77 @@ def _words(buffer: _Bytes, dtype: str) -> NDArray[Any]:
     return np.ndarray((len(buffer) - size + 1,), dtype, buffer, 0, (1,))
 
 
-class _Cells(NamedTuple):
-    """Cells in the order they are met; ``value`` and ``length`` include a value's type and inner length."""
+class _Pattern(NamedTuple):
+    """How a cell is laid out: ``head`` are its bytes up to where cells of its kind may differ.
 
+    ``value_at`` is the distance from the cell's start to its value with its type, ``length`` that value's
+    length, None where it differs from cell to cell; ``tail`` is what stands between value and checksum.
+    """
+
+    name: bytes
+    head: bytes
+    kind: int
+    value_at: int
+    length: int | None
+    op: int
+    has_version: bool
+    tail: int
+
+    @classmethod
+    def read(cls, data: bytes, at: int, end: int, *, in_key: bool) -> _Pattern:
+        """Read the cell at ``at``; refuse what is wrong with every cell of this pattern."""
+        size = int.from_bytes(data[at + 2 : at + 6], "little")
+        after = at + 6 + size
+        if data[at + 1] != _NAME or not size or after >= end:
+            raise _BrokenError
+        kind, length, head = NO_VALUE, 0, data[at : after + 1]
+        value_at = len(head) - 1
+        value_end = after
+        if data[after] == _VALUE:
+            length, kind = int.from_bytes(data[after + 1 : after + 5], "little"), data[after + 5]
+            value_at += 5
+            value_end += 5 + length
+            if kind not in (STRING, BLOB):
+                head = data[at : after + 6]
+                if length != _LENGTHS.get(kind) or (kind == NULL and in_key):
+                    raise _BrokenError
+            if value_end >= end:
+                raise _BrokenError
+        op = data[value_end + 1] if data[value_end] == _OP else 0
+        tail = 2 if data[value_end] == _OP else 0
+        has_version = data[value_end + tail] == _TIMESTAMP
+        shape = (kind != NO_VALUE, tail, op, has_version)
+        tail += 9 * has_version
+        if shape not in (_KEY_SHAPES if in_key else _DATA_SHAPES) or data[value_end + tail] != _CELL_CRC:
+            raise _BrokenError
+        return cls(
+            name=data[at + 6 : after],
+            head=head,
+            kind=kind,
+            value_at=value_at,
+            length=None if kind in (STRING, BLOB) else length,
+            op=op,
+            has_version=has_version,
+            tail=tail,
+        )
+
+
+_KEY_SHAPES = {(True, 0, 0, False)}
+_DATA_SHAPES = {(True, 0, 0, True), (False, 2, _DELETE_ONE, True), (False, 2, _DELETE_ALL, False)}
+"""Has a value, bytes of the op and its tag, op, has a version: what can be."""
+_LENGTHS = {INTEGER: 9, DOUBLE: 9, BOOLEAN: 2, NULL: 1}
+"""Lengths of values with their type."""
+
+
+class _Cells(NamedTuple):
+    """The cells of one run; ``value`` and ``length`` include a value's type and inner length."""
+
+    pattern: _Pattern
+    in_key: bool
     record: _Ints
-    name: _Ints
-    kind: _Bytes
-    op: _Bytes
     version: _Ints
     value: _Ints
     length: _Ints
-    in_key: NDArray[np.bool_]
-    version_start: _Ints
     crc: _Bytes
 
 
@@ -156,21 +258,24 @@ class _Parser:
     def __init__(self, records: Sequence[bytes]) -> None:
         self.records = records
         lengths = np.fromiter(map(len, records), np.int64, len(records))
-        self.buffer: _Bytes = np.frombuffer(b"".join(records) + bytes(_PAD), np.uint8)
+        self.data = b"".join((*records, bytes(int(lengths.max(initial=0)) + _PAD)))
+        self.buffer: _Bytes = np.frombuffer(self.data, np.uint8)
         self.ends: _Ints = np.cumsum(lengths)
         self.starts: _Ints = self.ends - lengths
+        self.u2 = _words(self.buffer, "<u2")
         self.u4 = _words(self.buffer, "<u4")
+        self.u8 = _words(self.buffer, "<u8")
         self.i8 = _words(self.buffer, "<i8")
         self.at: _Ints = self.starts + 5
         self.row_crc: _Bytes = np.zeros(len(records), np.uint8)
-        self.names: dict[bytes, int] = {}
-        self.steps: list[_Cells] = []
+        self.runs: list[_Cells] = []
 
     def run(self) -> CellTable:
         count, buffer = len(self.records), self.buffer
         _require(self.ends - self.starts > 5)  # noqa: PLR2004 - header and row tag
         _require(self.u4[self.starts] == _HEADER_WORD)
         _require(buffer[self.starts + 4] == _ROW_KEY)
+        _require(buffer[self.at] == _CELL)  # a record without a key cannot be
         self._read_cells(np.arange(count), in_key=True)
         has_data = buffer[self.at] == _ROW_DATA
         self.at += has_data
@@ -180,63 +285,78 @@ class _Parser:
         epoch, time_us, row_index = self._read_extension()
         _require(buffer[self.at] == _ROW_CRC)
         _require(self.at + 2 == self.ends)
-        _require(buffer[self.at + 1] == _CRC8[self.row_crc ^ delete.astype(np.uint8)])
+        _require(buffer[self.at + 1] == CRC8[self.row_crc ^ delete.astype(np.uint8)])
         return self._table(epoch, time_us, row_index)
 
     def _read_cells(self, active: _Ints, *, in_key: bool) -> None:
-        if in_key:
-            _require(self.buffer[self.at] == _CELL)  # a record without a key cannot be
-        while len(active := active[self.buffer[self.at[active]] == _CELL]):
-            self._read_cell(active, in_key=in_key)
+        """Read cell after cell, until no record of ``active`` has another one."""
+        while len(active):
+            groups, left = [active[:0]], active
+            while len(left):
+                first = int(self.at[left[0]])
+                if self.data[first] != _CELL:
+                    left = left[self.buffer[self.at[left]] == _CELL]
+                    continue
+                pattern = _Pattern.read(self.data, first, int(self.ends[left[0]]), in_key=in_key)
+                group = self._read_run(left, pattern, in_key=in_key)
+                groups.append(group)
+                if len(group) == len(left):
+                    break
+                taken = np.zeros(len(self.at), np.bool_)
+                taken[group] = True
+                left = left[~taken[left]]
+            active = groups[1] if len(groups) == 2 else np.sort(np.concatenate(groups))  # noqa: PLR2004 - one run
 
-    def _read_cell(self, active: _Ints, *, in_key: bool) -> None:
-        buffer, at, end = self.buffer, self.at[active], self.ends[active]
-        _require(buffer[at + 1] == _NAME)
-        name_length = self.u4[at + 2].astype(np.int64)
-        name_start = at + 6
-        at = name_start + name_length
-        _require((name_length > 0) & (at < end))
-        has_value = buffer[at] == _VALUE
-        length = np.where(has_value, self.u4[at + 1], 0).astype(np.int64)
-        value = at + 5
-        _require(~has_value | ((length > 0) & (value + length < end)))
-        kind = np.where(has_value, buffer[value], NO_VALUE).astype(np.uint8)
-        at = np.where(has_value, value + length, at)
-        has_op = buffer[at] == _OP
-        op = np.where(has_op, buffer[at + 1], 0).astype(np.uint8)
-        at += has_op * 2
-        has_version = buffer[at] == _TIMESTAMP
-        version = np.where(has_version, self.i8[at + 1], -1)
-        version_start = at + 1
-        at += has_version * 9
-        _require((at + 2 < end) & (buffer[at] == _CELL_CRC) & (~has_version | (version >= 0)))
-        crc = buffer[at + 1]
-        if in_key:
-            _require(has_value & ~has_op & ~has_version)
-        self.row_crc[active] = _CRC8[self.row_crc[active] ^ crc]
-        self.at[active] = at + 2
-        name = self._intern(name_start, name_length)
-        keys = np.full(len(active), in_key)
-        self.steps.append(_Cells(active, name, kind, op, version, value, length, keys, version_start, crc))
+    def _read_run(self, records: _Ints, pattern: _Pattern, *, in_key: bool) -> _Ints:
+        """Read a cell of each record whose next one is as ``pattern`` says; return these records."""
+        at = self.at[records]
+        fits = self._fits_head(at, pattern.head)
+        if pattern.length is None:
+            fits &= self.buffer[at + pattern.value_at] == pattern.kind
+        if not fits.all():
+            records, at = records[fits], at[fits]
+        value = at + pattern.value_at
+        if pattern.length is None:
+            length = self.u4[value - 4].astype(np.int64)
+            _require(self.u4[value + 1] == length - _PREFIX)
+        else:
+            length = np.full(len(value), pattern.length)
+        end = value + length
+        _require(end < self.ends[records])
+        fits = self._fits_tail(end, pattern)
+        if not fits.all():
+            records, value, length, end = records[fits], value[fits], length[fits], end[fits]
+        if pattern.kind == BOOLEAN:
+            _require(self.buffer[value + 1] <= 1)
+        if pattern.has_version:
+            version = self.i8[end + (pattern.tail - 8)]
+            _require(version >= 0)
+        else:
+            version = np.full(len(end), -1)
+        at = end + (pattern.tail + 1)
+        crc = self.buffer[at]
+        at += 1
+        _require(at < self.ends[records])
+        self.at[records] = at
+        self.row_crc[records] = CRC8[self.row_crc[records] ^ crc]
+        self.runs.append(_Cells(pattern, in_key, records, version, value, length, crc))
+        return records
 
-    def _intern(self, start: _Ints, length: _Ints) -> _Ints:
-        """Give every name of this step its number; nearly always all of them are the same."""
-        ids = np.full(len(start), -1, np.int64)
-        buffer = self.buffer
-        for _ in range(_VECTOR_NAMES):
-            left = np.flatnonzero(ids < 0)
-            if not len(left):
-                return ids
-            size = int(length[left[0]])
-            first = int(start[left[0]])
-            pattern = buffer[first : first + size]
-            same = left[length[left] == size]
-            match = (buffer[start[same][:, None] + np.arange(size)] == pattern).all(axis=1)
-            ids[same[match]] = self.names.setdefault(pattern.tobytes(), len(self.names))
-        for one in np.flatnonzero(ids < 0):
-            name = buffer[start[one] : start[one] + length[one]].tobytes()
-            ids[one] = self.names.setdefault(name, len(self.names))
-        return ids
+    def _fits_head(self, at: _Ints, head: bytes) -> NDArray[np.bool_]:
+        """Compare eight bytes at a time; a head has as many at least, and the last eight may overlap."""
+        last = len(head) - 8
+        fits: NDArray[np.bool_] = self.u8[at] == int.from_bytes(head[:8], "little")
+        for offset in (*range(8, last, 8), *([last] if last else [])):
+            fits &= self.u8[at + offset] == int.from_bytes(head[offset : offset + 8], "little")
+        return fits
+
+    def _fits_tail(self, end: _Ints, pattern: _Pattern) -> NDArray[np.bool_]:
+        fits: NDArray[np.bool_] = self.buffer[end + pattern.tail] == _CELL_CRC
+        if pattern.has_version:
+            fits &= self.buffer[end + (pattern.tail - 9)] == _TIMESTAMP
+        if pattern.op:
+            fits &= self.u2[end] == (_OP | pattern.op << 8)
+        return fits
 
     def _read_extension(self) -> tuple[_Ints, _Ints, _Ints]:
         buffer, at = self.buffer, self.at
@@ -257,73 +377,58 @@ class _Parser:
         return epoch.astype(np.int64), time_us, row_index.astype(np.int64)
 
     def _table(self, epoch: _Ints, time_us: _Ints, row_index: _Ints) -> CellTable:
-        flat = _Cells(*(np.concatenate(part) for part in zip(*self.steps, strict=True)))
-        self._check_values(flat)
-        _require(self._cell_crcs(flat) == flat.crc)
-        # Steps hold one cell of each record; a record wants its cells together.
-        order = np.argsort(flat.record, kind="stable")
+        self._check_deletes()
+        self._check_puts()
+        cells = self.runs
+        sizes = [len(one.record) for one in cells]
+        ends = np.cumsum(sizes).tolist()
+        names: dict[bytes, int] = {}
+        numbers = [names.setdefault(one.pattern.name, len(names)) for one in cells]
         try:
-            names = [one.decode() for one in self.names]
+            texts = [one.decode() for one in names]
         except UnicodeDecodeError:
             raise _BrokenError from None
-        prefix = np.where((flat.kind == STRING) | (flat.kind == BLOB), 5, 1)
+        prefix = np.repeat([_PREFIX if one.pattern.length is None else 1 for one in cells], sizes)
         return CellTable(
             count=len(self.records),
-            names=names,
-            buffer=self.buffer,
-            record=flat.record[order],
-            name=flat.name[order],
-            kind=flat.kind[order],
-            op=flat.op[order],
-            version=flat.version[order],
-            start=(flat.value + prefix)[order],
-            length=(flat.length - prefix)[order],
-            in_key=flat.in_key[order],
+            names=texts,
+            data=self.data,
+            runs=[
+                Run(number, one.pattern.kind, one.pattern.op, one.in_key, end - size, end)
+                for one, number, size, end in zip(cells, numbers, sizes, ends, strict=True)
+            ],
+            record=np.concatenate([one.record for one in cells]),
+            version=np.concatenate([one.version for one in cells]),
+            start=np.concatenate([one.value for one in cells]) + prefix,
+            length=np.concatenate([one.length for one in cells]) - prefix,
             epoch=epoch,
             time_us=time_us,
             row_index=row_index,
         )
 
-    def _check_values(self, flat: _Cells) -> None:
-        kind, op, version, value, length = flat.kind, flat.op, flat.version, flat.value, flat.length
-        number = ((kind == INTEGER) | (kind == DOUBLE)) & (length == 9)  # noqa: PLR2004 - type and 8 bytes
-        flag = (kind == BOOLEAN) & (length == 2) & (self.buffer[value + 1] <= 1)  # noqa: PLR2004 - type and 1 byte
-        text = ((kind == STRING) | (kind == BLOB)) & (length >= 5) & (self.u4[value + 1] == length - 5)  # noqa: PLR2004
-        null = (kind == NULL) & (length == 1) & ~flat.in_key
-        put = (op == 0) & (number | flag | text | null) & (flat.in_key | (version >= 0))
-        gone = kind == NO_VALUE
-        delete = gone & (((op == _DELETE_ONE) & (version >= 0)) | ((op == _DELETE_ALL) & (version < 0)))
-        _require(put | delete)
+    def _check_puts(self) -> None:
+        """Compare the checksums of all cells that have a value: name, value, then the version outside the key."""
+        puts = [one for one in self.runs if one.pattern.kind != NO_VALUE]  # those of the key come first
+        sizes = [len(one.record) for one in puts]
+        words = range_words(
+            self.buffer,
+            self.u8,
+            np.concatenate([one.value for one in puts]),
+            np.concatenate([one.length for one in puts]),
+            np.repeat(np.array([crc8.smbus(one.pattern.name) for one in puts], np.uint8), sizes),
+        )
+        versions = [one.version for one in puts if not one.in_key]
+        if versions:
+            keys = sum(len(one.record) for one in puts if one.in_key)
+            words[keys:] = append_words(words[keys:], np.concatenate(versions))
+        _require(checksums_of(words) == np.concatenate([one.crc for one in puts]))
 
-    def _cell_crcs(self, flat: _Cells) -> _Bytes:
-        """CRC-8 over name, value, version, op: for all cells side by side, two bytes a step."""
-        value, length, op = flat.value, flat.length, flat.op
-        per_name = np.array([crc8.smbus(one) for one in self.names], np.uint16)
-        crc = per_name[flat.name]
-        for one in np.flatnonzero(length > _LONG_VALUE):
-            data = self.buffer[value[one] : value[one] + length[one]].tobytes()
-            crc[one] = crc8.smbus(data, int(crc[one]))
-        u2 = _words(self.buffer, ">u2")
-        short = np.where(length > _LONG_VALUE, 0, length)
-        order = np.argsort(-short, kind="stable")
-        ordered, position, pairs = crc[order], value[order], short[order] // 2
-        for step in range(int(pairs.max(initial=0))):
-            count = int(np.searchsorted(-pairs, -step))  # how many still have a pair at this step
-            ordered[:count] = _CRC16[(ordered[:count] << 8) ^ u2[position[:count] + 2 * step]]
-        crc[order] = ordered
-        odd = np.flatnonzero(short & 1)
-        crc[odd] = _CRC8[crc[odd] ^ self.buffer[value[odd] + short[odd] - 1]]
-        versioned = np.flatnonzero(flat.version >= 0)
-        part, position = crc[versioned], flat.version_start[versioned]
-        for step in range(4):
-            part = _CRC16[(part << 8) ^ u2[position + 2 * step]]
-        crc[versioned] = part
-        with_op = np.flatnonzero(op)
-        crc[with_op] = _CRC8[crc[with_op] ^ op[with_op]]
-        return crc.astype(np.uint8)
-
-
-_CRC8: NDArray[np.uint8] = np.array([crc8.smbus(bytes((one,))) for one in range(256)], np.uint8)
-_PAIRS = np.arange(65536)
-_CRC16: NDArray[np.uint16] = _CRC8[_CRC8[_PAIRS >> 8] ^ (_PAIRS & 0xFF)].astype(np.uint16)
-"""The checksum of two bytes at once; the running checksum is xored into the first of them."""
+    def _check_deletes(self) -> None:
+        """Compare the checksums of cells that delete: name, version if there is one, op."""
+        for one in self.runs:
+            if one.pattern.kind != NO_VALUE:
+                continue
+            words = np.full(len(one.record), range_word(one.pattern.name), np.uint64)
+            if one.pattern.has_version:
+                words = append_words(words, one.version)
+            _require(CRC8[checksums_of(words) ^ one.pattern.op] == one.crc)
