@@ -2,7 +2,7 @@
 
 An incident is a window that is not committed although it is due. It opens with the first run that is late for
 it or fails at it, stays silent while more runs fail at the same window, and closes with the run that commits
-it.
+it. A run that failed at it is late for its own window too: that is the same incident.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Literal
 __all__ = ["Failure", "Incident", "close", "open_or_repeat", "read_incidents", "write_incidents"]
 
 Kind = Literal["late", "failed"]
+_RUNS_KEPT = 100  # more than can wait for their deadlines at once, and little to store
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An open incident; ``repeats`` counts the runs after the first one that met it in silence."""
+    """An open incident; ``repeats`` counts the runs after the first one that met it in silence.
+
+    ``runs`` are the last of them.
+    """
 
     kind: Kind
     run_id: str
@@ -43,6 +47,11 @@ class Incident:
     start: int = 0
     end: int = 0
     repeats: int = 0
+    runs: tuple[str, ...] = ()
+
+    def met_by(self, run_id: str) -> bool:
+        """Tell whether this run has met the incident before."""
+        return run_id == self.run_id or run_id in self.runs
 
 
 def open_or_repeat(
@@ -53,8 +62,13 @@ def open_or_repeat(
     Told are a new incident, and one that was only late and has failed now.
     """
     known = incidents.get(failure.key)
+    if failure.kind == "late" and any(one.met_by(failure.run_id) for one in incidents.values()):
+        return dict(incidents), False
     if known is not None and (known.kind == "failed" or failure.kind == "late"):
-        return {**incidents, failure.key: replace(known, repeats=known.repeats + 1)}, False
+        if known.met_by(failure.run_id):
+            return dict(incidents), False
+        runs = (*known.runs, failure.run_id)[-_RUNS_KEPT:]
+        return {**incidents, failure.key: replace(known, repeats=known.repeats + 1, runs=runs)}, False
     since = now if known is None else known.since
     opened = Incident(failure.kind, failure.run_id, failure.cause, since, failure.start, failure.end)
     return {**incidents, failure.key: opened}, True
@@ -80,7 +94,7 @@ def close(
 
 def read_incidents(data: Any) -> dict[str, Incident]:
     """Build from what :func:`write_incidents` made; nothing stored is no incident."""
-    return {key: Incident(**one) for key, one in (data or {}).items()}
+    return {key: Incident(**{**one, "runs": tuple(one.get("runs", ()))}) for key, one in (data or {}).items()}
 
 
 def write_incidents(incidents: Mapping[str, Incident]) -> dict[str, Any]:

@@ -42,6 +42,32 @@ def test_a_late_run_that_fails_after_all_is_told_again_but_not_the_other_way() -
     assert (one.kind, one.cause, one.since) == ("failed", "denied", "10:00")
 
 
+def test_runs_that_failed_at_an_earlier_window_are_not_told_again_when_their_own_is_late() -> None:
+    incidents, _ = open_or_repeat({}, Failure("failed", "run-1", "denied", **AT_WINDOW), "10:00")
+    incidents, _ = open_or_repeat(incidents, Failure("failed", "run-2", "denied", **AT_WINDOW), "10:05")
+    for run, own in (("run-1", AT_WINDOW), ("run-2", {"start": 2000, "end": 3000})):
+        incidents, told = open_or_repeat(incidents, Failure("late", run, "not done", **own), "10:20")
+        assert not told
+    (one,) = incidents.values()
+    assert (one.kind, one.repeats, one.runs) == ("failed", 1, ("run-2",))
+
+
+def test_a_late_run_that_never_met_the_open_incident_is_one_of_its_own() -> None:
+    incidents, _ = open_or_repeat({}, Failure("failed", "run-1", "denied", **AT_WINDOW), "10:00")
+    _, told = open_or_repeat(incidents, Failure("late", "run-2", "not done", 2000, 3000), "10:20")
+    assert told
+
+
+def test_the_runs_that_an_incident_names_stay_few() -> None:
+    incidents, _ = open_or_repeat({}, Failure("failed", "run-0", "denied", **AT_WINDOW), "10:00")
+    for number in range(1, 300):
+        incidents, _ = open_or_repeat(
+            incidents, Failure("failed", f"run-{number}", "denied", **AT_WINDOW), "10:05"
+        )
+    (one,) = incidents.values()
+    assert (one.repeats, len(one.runs), one.runs[-1]) == (299, 100, "run-299")
+
+
 def test_a_run_that_commits_the_window_closes_the_incident_of_another_run() -> None:
     incidents, _ = open_or_repeat({}, Failure("failed", "run-1", "denied", **AT_WINDOW), "10:00")
     left, closed = close(incidents, "run-2", [(1000, 2000), (2000, 3000)])
@@ -64,5 +90,6 @@ def test_an_incident_without_a_window_ends_with_its_own_run() -> None:
 
 def test_incidents_survive_being_stored() -> None:
     incidents, _ = open_or_repeat({}, Failure("failed", "run-1", "denied", **AT_WINDOW), "10:00")
+    incidents, _ = open_or_repeat(incidents, Failure("failed", "run-2", "denied", **AT_WINDOW), "10:05")
     assert read_incidents(json.loads(json.dumps(write_incidents(incidents)))) == incidents
     assert read_incidents(None) == {}
