@@ -22,7 +22,8 @@ from airflow_provider_sync.localcloud.control import Control, ControlError
 __all__ = ["Request", "Response", "Server", "Service", "run_control"]
 
 # Longer than any service allows, so that the service itself refuses what is too long.
-_MAX_LINE = 32 * 1024
+_MAX_LINE = 256 * 1024  # a list of files that NAS takes in the query, percent-encoded
+_MAX_FIELD = 32 * 1024
 _MAX_HEADERS = 1024
 _CONTROL = "/_control/"
 _SHUTDOWN_SECONDS = 1.0  # an answer on its way may finish; an idle keep-alive connection is not waited for
@@ -126,7 +127,7 @@ class Server:
                 access_log=None,
                 auto_decompress=False,
                 max_line_size=_MAX_LINE,
-                max_field_size=_MAX_LINE,
+                max_field_size=_MAX_FIELD,
                 max_headers=_MAX_HEADERS,
             ),
             shutdown_timeout=_SHUTDOWN_SECONDS,
