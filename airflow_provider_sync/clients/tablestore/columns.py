@@ -34,7 +34,18 @@ from airflow_provider_sync.clients.tablestore.plainbuffer import (
 )
 from airflow_provider_sync.errors import CorruptDataError
 
-__all__ = ["BLOB", "BOOLEAN", "DOUBLE", "INTEGER", "NO_VALUE", "NULL", "STRING", "CellTable", "parse_records"]
+__all__ = [
+    "BLOB",
+    "BOOLEAN",
+    "DOUBLE",
+    "INTEGER",
+    "NO_VALUE",
+    "NULL",
+    "STRING",
+    "CellTable",
+    "Run",
+    "parse_records",
+]
 
 INTEGER, DOUBLE, BOOLEAN, STRING, NULL, BLOB = 0x00, 0x01, 0x02, 0x03, 0x06, 0x07
 NO_VALUE: Final = 0xFF
@@ -109,15 +120,15 @@ class CellTable:
         """Tell of each cell whether it belongs to the primary key."""
         return self._spread([run.in_key for run in self.runs], np.bool_)
 
-    def integers(self, cells: _Ints) -> _Ints:
+    def integers(self, cells: _Ints | slice) -> _Ints:
         """Return the values of INTEGER cells."""
         return _words(self.buffer, "<i8")[self.start[cells]]
 
-    def doubles(self, cells: _Ints) -> NDArray[np.float64]:
+    def doubles(self, cells: _Ints | slice) -> NDArray[np.float64]:
         """Return the values of DOUBLE cells."""
         return _words(self.buffer, "<f8")[self.start[cells]]
 
-    def booleans(self, cells: _Ints) -> NDArray[np.bool_]:
+    def booleans(self, cells: _Ints | slice) -> NDArray[np.bool_]:
         """Return the values of BOOLEAN cells."""
         return self.buffer[self.start[cells]].astype(np.bool_)
 

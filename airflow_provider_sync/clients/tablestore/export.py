@@ -28,8 +28,10 @@ from airflow_provider_sync.clients.tablestore.columns import (
     DOUBLE,
     INTEGER,
     NO_VALUE,
+    NULL,
     STRING,
     CellTable,
+    Run,
 )
 from airflow_provider_sync.engine.record import Rejected
 from airflow_provider_sync.errors import ConfigError
@@ -49,9 +51,11 @@ _PUT, _UPDATE, _DELETE = 1, 2, 3
 _ACTIONS = np.array(["", "PUT", "UPDATE", "DELETE"])
 _OPS = np.array(["U", "DA", "", "DO"])  # by cell op: none, delete all versions, -, delete one version
 _SHOWN = 80
+_PLAIN_FROM, _PLAIN_TO = 1e-5, 1e9  # between them Arrow writes doubles without an exponent
 _TAGS = "_tags"
 
 _Ints = NDArray[np.int64]
+_Cells = _Ints | slice  # which ones, in rising order of record, and inside a record in its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +128,8 @@ class SingleVersionExport:
                 arrays.append(values.cast(_ARROW[column.type]))
                 continue
             chosen = _last_cells(cells, [i for i, name in enumerate(names) if name == column.name])
-            present |= chosen >= 0
-            values, failures = convert(cells, chosen, column.type)
+            present |= True if isinstance(chosen, Run) else chosen >= 0
+            values, failures = _convert_chosen(cells, chosen, column.type)
             for record, value in failures:
                 bad[record] = True
                 rejected.append(
@@ -153,14 +157,16 @@ class SingleVersionExport:
         counts = {"records_without_chosen_columns": int((~present & (action != _DELETE)).sum())}
         if not self._operation:
             counts["delete_records_dropped"] = int((action == _DELETE).sum())
-            counts["deleted_cells_dropped"] = int((cells.kind == NO_VALUE).sum())
+            counts["deleted_cells_dropped"] = sum(
+                run.last - run.first for run in cells.runs if run.kind == NO_VALUE
+            )
         return {name: count for name, count in counts.items() if count}
 
     @staticmethod
     def _tags(cells: CellTable, names: Sequence[str]) -> list[dict[str, str]]:
         """Read ``_tags``, a JSON list of ``name=value`` texts (inferred from the vendor's own parser)."""
         chosen = _last_cells(cells, [i for i, name in enumerate(names) if name == _TAGS])
-        texts, _ = convert(cells, chosen, "string")
+        texts, _ = _convert_chosen(cells, chosen, "string")
         return [
             dict(one.partition("=")[::2] for one in json.loads(text)) if text else {}
             for text in texts.to_pylist()
@@ -201,7 +207,7 @@ class MultiVersionExport:
         arrays: list[pa.Array] = []
         for name, kind in self._key:
             numbers = [i for i, one in enumerate(cells.names) if one == name]
-            key, _ = convert(cells, _last_cells(cells, numbers, in_key=True), kind)
+            key, _ = _convert_chosen(cells, _last_cells(cells, numbers, in_key=True), kind)
             arrays.append(key.take(pa.array(record)))
         arrays += [
             pa.array(np.array(cells.names, object)[names], pa.string(), mask=~is_cell),
@@ -230,6 +236,16 @@ class MultiVersionExport:
         return Exported(rows.filter(pa.array(keep)), rejected=rejected)
 
 
+def _convert_chosen(
+    cells: CellTable, chosen: Run | _Ints, target: ColumnType
+) -> tuple[pa.Array, list[tuple[int, str]]]:
+    if not isinstance(chosen, Run):
+        return convert(cells, chosen, target)
+    if chosen.kind == NULL:
+        return pa.nulls(cells.count, _ARROW[target]), []
+    return _convert_kind(cells, slice(chosen.first, chosen.last), chosen.kind, target)
+
+
 def convert(cells: CellTable, chosen: _Ints, target: ColumnType) -> tuple[pa.Array, list[tuple[int, str]]]:
     """Build a column from one cell per row (-1, or a cell without a value: null) by DataX's rules of conversion.
 
@@ -240,10 +256,11 @@ def convert(cells: CellTable, chosen: _Ints, target: ColumnType) -> tuple[pa.Arr
     place = np.full(len(chosen), -1, np.int64)
     failures: list[tuple[int, str]] = []
     offset = 0
+    there = np.bincount(kinds, minlength=NO_VALUE)
     for kind in (INTEGER, DOUBLE, BOOLEAN, STRING, BLOB):
-        rows = np.flatnonzero(kinds == kind)
-        if not len(rows):
+        if not there[kind]:
             continue
+        rows = np.flatnonzero(kinds == kind)
         part, failed = _convert_kind(cells, chosen[rows], kind, target)
         failures += [(int(rows[index]), text) for index, text in failed]
         parts.append(part)
@@ -258,7 +275,7 @@ def convert(cells: CellTable, chosen: _Ints, target: ColumnType) -> tuple[pa.Arr
 
 
 def _convert_kind(
-    cells: CellTable, chosen: _Ints, kind: int, target: str
+    cells: CellTable, chosen: _Cells, kind: int, target: str
 ) -> tuple[pa.Array, list[tuple[int, str]]]:
     if kind in (STRING, BLOB) and target == "string":
         return _texts(cells, chosen)
@@ -272,13 +289,13 @@ def _convert_kind(
     elif kind == DOUBLE and target == "double":
         values = pa.array(cells.doubles(chosen))
     elif kind == DOUBLE and target == "string":
-        values = pa.array([_plain(one) for one in cells.doubles(chosen).tolist()], pa.string())
+        values = _double_texts(cells.doubles(chosen))
     elif kind == BOOLEAN and target != "bytes":
         values = pa.array(cells.booleans(chosen)).cast(_ARROW[target])
     return (values, []) if values is not None else _one_by_one(cells, chosen, kind, target)
 
 
-def _texts(cells: CellTable, chosen: _Ints) -> tuple[pa.Array, list[tuple[int, str]]]:
+def _texts(cells: CellTable, chosen: _Cells) -> tuple[pa.Array, list[tuple[int, str]]]:
     raw = _gather(cells, chosen, pa.binary())
     try:
         return raw.cast(pa.string()), []
@@ -295,7 +312,7 @@ def _texts(cells: CellTable, chosen: _Ints) -> tuple[pa.Array, list[tuple[int, s
 
 
 def _one_by_one(
-    cells: CellTable, chosen: _Ints, kind: int, target: str
+    cells: CellTable, chosen: _Cells, kind: int, target: str
 ) -> tuple[pa.Array, list[tuple[int, str]]]:
     """Convert what needs a look at each value: numbers out of text, integers out of doubles."""
     values: list[Any] = []
@@ -309,7 +326,7 @@ def _one_by_one(
     return pa.array(values, _ARROW[target]), failures
 
 
-def _objects(cells: CellTable, chosen: _Ints, kind: int) -> list[Any]:
+def _objects(cells: CellTable, chosen: _Cells, kind: int) -> list[Any]:
     if kind == STRING:
         return [one.decode(errors="replace") for one in _gather(cells, chosen, pa.binary()).to_pylist()]
     if kind == BLOB:
@@ -331,40 +348,66 @@ def _parse(value: Any, target: str) -> Any:
     raise ValueError(value)
 
 
+def _double_texts(values: NDArray[np.float64]) -> pa.Array:
+    """Return for each double the shortest text that reads back as the same one, without an exponent.
+
+    Arrow's texts have the same digits, but no point in whole numbers, and exponents outside a range.
+    """
+    texts = pa.array(values).cast(pa.string())
+    size = np.abs(values)
+    usual = (size >= _PLAIN_FROM) & (size < _PLAIN_TO)
+    usual |= size == 0
+    whole = usual & (np.trunc(values) == values)
+    if whole.any():
+        texts = pc.if_else(pa.array(whole), pc.binary_join_element_wise(texts, ".0", ""), texts)
+    if not usual.all():
+        others = pa.array([_plain(one) for one in values[~usual].tolist()], pa.string())
+        texts = pc.replace_with_mask(texts, pa.array(~usual), others)
+    return texts
+
+
 def _plain(value: float) -> str:
-    """Return the shortest text that reads back as the same double, without an exponent."""
     text = repr(value)
     return f"{Decimal(text):f}" if "e" in text else text
 
 
-def _gather(cells: CellTable, chosen: _Ints, kind: pa.DataType) -> pa.Array:
-    """Copy the bytes of variable-length cells into one Arrow array."""
-    length = cells.length[chosen]
-    offsets = np.zeros(len(chosen) + 1, np.int64)
-    np.cumsum(length, out=offsets[1:])
-    total = int(offsets[-1])
-    index = np.arange(total) + np.repeat(cells.start[chosen] - offsets[:-1], length)
-    wide = total >= 2**31
-    data = pa.py_buffer(cells.buffer[index])
-    array = pa.Array.from_buffers(
+def _gather(cells: CellTable, chosen: _Cells, kind: pa.DataType) -> pa.Array:
+    """Copy the bytes of variable-length cells into one Arrow array.
+
+    Cells lie in the buffer in the order they are asked for: values and the gaps between them are an array that
+    is there already, of which every second item is taken.
+    """
+    start, length = cells.start[chosen], cells.length[chosen]
+    if not len(start):
+        return pa.array([], kind)
+    wide = len(cells.data) >= 2**31
+    bounds = np.empty(2 * len(start), np.int64 if wide else np.int32)
+    bounds[::2] = start
+    bounds[1::2] = start + length
+    everything = pa.Array.from_buffers(
         pa.large_binary() if wide else pa.binary(),
-        len(chosen),
-        [None, pa.py_buffer(offsets if wide else offsets.astype(np.int32)), data],
+        len(bounds) - 1,
+        [None, pa.py_buffer(bounds), pa.py_buffer(cells.data)],
     )
-    return array.cast(kind) if wide else array
+    taken = everything.take(pa.array(np.arange(0, len(bounds), 2)))
+    return taken.cast(kind) if wide else taken
 
 
-def _last_cells(cells: CellTable, names: Sequence[int], *, in_key: bool = False) -> _Ints:
-    """Return, per record, the last putting cell whose name is among ``names``; -1 where there is none."""
+def _last_cells(cells: CellTable, names: Sequence[int], *, in_key: bool = False) -> Run | _Ints:
+    """Return, per record, the last putting cell whose name is among ``names``; -1 where there is none.
+
+    A run is returned where it is just that: one cell of every record.
+    """
+    runs = [
+        run
+        for run in cells.runs
+        if run.kind != NO_VALUE and run.name in names and (run.in_key or not in_key) and run.first < run.last
+    ]
+    if len(runs) == 1 and runs[0].last - runs[0].first == cells.count:
+        return runs[0]
     chosen = np.full(cells.count, -1, np.int64)
-    if not names:
-        return chosen
-    match = np.isin(cells.name, names) if len(names) > 1 else cells.name == names[0]
-    match &= cells.op == 0
-    if in_key:
-        match &= cells.in_key
-    index = np.flatnonzero(match)
-    chosen[cells.record[index]] = index  # a later cell of the same record overwrites an earlier one
+    for run in runs:  # a later cell of the same record overwrites an earlier one
+        chosen[cells.record[run.first : run.last]] = np.arange(run.first, run.last)
     return chosen
 
 
