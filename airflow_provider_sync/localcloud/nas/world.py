@@ -7,8 +7,10 @@ under the file system's folder.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +27,7 @@ __all__ = ["FileInfo", "ImaginedWorld", "LocalWorld", "MoveError", "Place", "Wor
 _MODIFIED = "alihbr-sync-mtime"
 _TAG = "cpfs-dataflow"
 _NANO = 1_000_000_000
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # a name too long is nobody's
 
 
 class MoveError(Exception):
@@ -138,11 +141,13 @@ class _Folder:
         return self.root / name.lstrip("/")
 
     def look(self, path: str) -> FileInfo | None:
-        found = self.path(path)
-        if not found.is_file():
-            return None
-        status = found.stat()
-        return FileInfo(status.st_size, status.st_mtime_ns, None)
+        try:
+            status = self.path(path).stat()
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
+        return FileInfo(status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
     def names(self, directory: str) -> list[str]:
         found = self.path(directory).rglob("*")
