@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from airflow_provider_sync.engine.contract import Checkpoint, CheckpointStore
 from airflow_provider_sync.engine.job import Job, run_window
 from airflow_provider_sync.engine.report import JobReport
-from airflow_provider_sync.errors import ConfigError
+from airflow_provider_sync.errors import CheckpointConflictError, ConfigError
 from airflow_provider_sync.spec.window import Window
 
-__all__ = ["Chain", "advance", "prune_boundaries", "run_chain", "watermark"]
+__all__ = ["Chain", "advance", "begin", "prune_boundaries", "run_chain", "watermark"]
 
 _DAY = 86_400_000
 _BOUNDARIES_KEPT = 31 * _DAY  # no source holds its changes as long as that
@@ -38,9 +39,20 @@ class Chain:
 
 
 def watermark(store: CheckpointStore, job: str) -> int | None:
-    """Return up to where (ms, exclusive) the job is complete, None before its first window."""
+    """Return up to where (ms, exclusive) the job is complete, None before its first run."""
     stored = store.load(job)
     return None if stored is None else int(stored.state["watermark"])
+
+
+def begin(store: CheckpointStore, job: str, window: Window) -> None:
+    """Note that a job begins with ``window``, unless it has begun already.
+
+    To be called before the work: a first run that fails for good would leave nothing for the next one to see,
+    and its window would stay out without a word.
+    """
+    if store.load(job) is None:
+        with suppress(CheckpointConflictError):  # another run has noted it in this moment
+            store.save(job, {"watermark": window.start}, expect=0)
 
 
 def due_windows(mark: int | None, own: Window, width: int) -> list[Window]:
@@ -62,6 +74,8 @@ def run_chain(
     if width <= 0:
         raise ConfigError("window.width", width, allowed="a positive number of milliseconds")
     name = job.spec.name
+    if chain.heal and chain.advance:
+        begin(job.store, name, own)
     stored = job.store.load(name)
     mark = None if stored is None else int(stored.state["watermark"])
     reports = []

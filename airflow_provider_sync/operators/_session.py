@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Context
 
-from airflow_provider_sync.engine.chain import Chain, advance, run_chain, watermark
+from airflow_provider_sync.engine.chain import Chain, advance, begin, run_chain, watermark
 from airflow_provider_sync.engine.job import Job, PlannedWindow, SplitResult, commit_window, run_window
 from airflow_provider_sync.operators._build import build_job
 from airflow_provider_sync.operators._observe import observe_report
@@ -82,6 +82,8 @@ class Session:
             return [None]
         if not self.heal or not self.moves:
             return [self.run.window]
+        if self._mark is None:
+            begin(self.store, self.spec(self.run.window).name, self.run.window)
         return [*windows_before(self.context, self.run.window, self._mark, self.width)]
 
     def complete(self, window: Window | None) -> JobReport:
