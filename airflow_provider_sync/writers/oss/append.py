@@ -65,9 +65,15 @@ class Appender:
         body = Joined(b"", spools)
         rows = sum(spool.rows for spool in spools)
         for _ in range(_TRIES):
-            previous = read_manifest(self.client, self.bucket, self.names.manifest, self.output.job)
+            # Length first, manifest second: another run of this window that appends in between is then either
+            # seen in its manifest, or makes the append below fail.
             found = self._found()
-            if previous is not None and (previous.append or not rows) and self._is_there(previous, found):
+            previous = read_manifest(self.client, self.bucket, self.names.manifest, self.output.job)
+            if (
+                previous is not None
+                and (previous.append or not rows)
+                and self._is_there(previous, self._found())
+            ):
                 self._check_same(previous, body)
                 return self._finish(previous, rejected)
             size, checksum = (found.size, found.crc64 or 0) if found else (0, 0)
@@ -122,8 +128,8 @@ class Appender:
         start, size, checksum = place["position"], place["size"], int(place["crc64"])
         if found is None or found.size < start + size:
             return False
-        if found.size == start + size:
-            return found.crc64 == combine(int(place["base_crc64"]), checksum, size)
+        if found.size == start + size and found.crc64 == combine(int(place["base_crc64"]), checksum, size):
+            return True  # without reading it; what was noted of the content before may have been damaged
         actual = 0
         for offset in range(start, start + size, _CHUNK):
             piece = self.client.get(self.bucket, self.key, offset, min(offset + _CHUNK, start + size))
