@@ -172,6 +172,21 @@ def test_a_trimmed_iterator_of_an_idle_shard_is_found_again_by_time(cloud):
     assert report.tally.counters["iterators_found_again"] in (0, 1)
 
 
+def test_a_window_that_ends_inside_the_page_behind_a_trimmed_iterator_has_an_end(cloud):
+    store = MemoryStore()
+    cloud.at(10)
+    cloud.put("a")
+    cloud.at(1000)
+    assert values(read(cloud, window(0, 300), store=store)[0]) == [0]
+    cloud.put("b")
+    cloud.at(1300)
+    cloud.put("c")
+    cloud.control("POST", "shards/trim", {"table": "orders", "before_us": int((NOON + 900) * 1e6)})
+    cloud.at(2000)
+    assert values(read(cloud, window(300, 1200), store=store)[0]) == [1]
+    assert values(read(cloud, window(1200, 1500), store=store)[0]) == [2]
+
+
 def test_a_window_older_than_the_retained_log_is_data_loss(cloud):
     cloud.at(169 * 3600)
     with pytest.raises(DataLossError, match=r"changes of \[.*\) may be gone.*onDataLoss"):

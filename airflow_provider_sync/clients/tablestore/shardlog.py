@@ -117,7 +117,7 @@ class ShardLog:
         empty = 0
         while self.upper is None or iterator != self.upper.at:
             self.environment.check_cancelled()
-            page, skip = self._page(iterator, skip)
+            page, iterator, skip = self._page(iterator, skip)
             empty = 0 if page.records else empty + 1
             if page.records:
                 cells = parse_records(page.records)
@@ -158,9 +158,10 @@ class ShardLog:
         earlier = max(self.window.start - self.margin, 0) * 1000
         return self.client.get_shard_iterator(self.stream_id, self.shard_id, earlier)
 
-    def _page(self, iterator: str, skip: _Skip | None) -> tuple[StreamPage, _Skip | None]:
+    def _page(self, iterator: str, skip: _Skip | None) -> tuple[StreamPage, str, _Skip | None]:
+        """Return a page, the iterator that gave it, and what to leave out of it."""
         try:
-            return self.client.get_stream_records(iterator, table_name=self.table_name), skip
+            return self.client.get_stream_records(iterator, table_name=self.table_name), iterator, skip
         except TrimmedError as error:
             # An idle shard's iterator ages although nothing behind it is gone: what retention still guarantees
             # is found again by time. Records older than that are lost for good.
@@ -176,7 +177,7 @@ class ShardLog:
         again = self._seek()
         if again == iterator:
             raise TransientError(f"shard {self.shard_id}: a new iterator is trimmed at once; try again")
-        return self.client.get_stream_records(again, table_name=self.table_name), _Skip(start, last)
+        return self.client.get_stream_records(again, table_name=self.table_name), again, _Skip(start, last)
 
     def _stop_rule(self) -> _Stop:
         """Say which record is the first beyond the window: the one behind a fixed mark, else the first in time."""
