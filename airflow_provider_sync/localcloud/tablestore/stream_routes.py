@@ -109,11 +109,10 @@ def _get_stream_record(context: Context, request: Any) -> bytes:
     after = Position(position.offset + page.count, shard.era)
     if page.count == 0:
         after = after._replace(blanks=position.blanks)
+    blanks_follow = after.blanks < shard.blanks.get(after.offset, 0)
     # A page that the byte cap ended is full too, and one that an inserted empty page ended is followed by it.
-    full = page.count == limit or after.offset < len(shard.log)
-    ended = (
-        shard.closed and after.offset == len(shard.log) and after.blanks >= shard.blanks.get(after.offset, 0)
-    )
+    full = page.count == limit or after.offset < len(shard.log) or blanks_follow
+    ended = shard.closed and after.offset == len(shard.log) and not blanks_follow
     return _page(context, page, None if ended else encode_iterator(stream.id, shard.id, after), full=full)
 
 
