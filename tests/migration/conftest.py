@@ -39,13 +39,15 @@ class LocalOss:
 
     def __init__(self, server: Server) -> None:
         self.url = server.url
+        self.opened: list[Any] = []
         self.connection = ConnectionInfo("oss", server.url, KEY, Secret(SECRET), region=REGION)
         self.sdk = oss2.Bucket(
             oss2.AuthV4(KEY, SECRET), server.url, BUCKET, region=REGION, is_path_style=True
         )
 
     def client(self, retry: RetryPolicy = FAST) -> OssTransferClient:
-        return OssTransferClient(self.connection, retry=retry)
+        self.opened.append(OssTransferClient(self.connection, retry=retry))
+        return self.opened[-1]
 
     def target(self, prefix: str = "", **options: Any) -> OssTarget:
         return OssTarget(self.client(), BUCKET, prefix, **options)
@@ -76,6 +78,7 @@ class RealS3:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.opened: list[Any] = []
         self.connection = ConnectionInfo("aws", url, KEY, Secret(SECRET), region="us-east-1")
         self.sdk = boto3.client(
             "s3",
@@ -89,7 +92,8 @@ class RealS3:
         )
 
     def client(self) -> S3Client:
-        return S3Client(self.connection, retry=FAST)
+        self.opened.append(S3Client(self.connection, retry=FAST))
+        return self.opened[-1]
 
     def bucket(self, name: str, objects: dict[str, bytes]) -> None:
         with contextlib.suppress(self.sdk.exceptions.BucketAlreadyExists):
@@ -130,8 +134,10 @@ _buckets = iter(range(10**6))
 
 
 @pytest.fixture
-def s3(s3_server: RealS3) -> RealS3:
-    return s3_server
+def s3(s3_server: RealS3) -> Iterator[RealS3]:
+    yield s3_server
+    while s3_server.opened:
+        s3_server.opened.pop().close()
 
 
 @pytest.fixture
@@ -147,9 +153,11 @@ def oss_server() -> Iterator[LocalOss]:
 
 
 @pytest.fixture
-def oss(oss_server: LocalOss) -> LocalOss:
+def oss(oss_server: LocalOss) -> Iterator[LocalOss]:
     oss_server.control("reset")
-    return oss_server
+    yield oss_server
+    while oss_server.opened:
+        oss_server.opened.pop().close()
 
 
 @pytest.fixture

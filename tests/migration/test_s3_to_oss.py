@@ -9,8 +9,6 @@ import json
 import random
 from typing import Any
 
-import pytest
-
 from airflow_provider_sync.migration.folder import JobFolder
 from airflow_provider_sync.migration.plan import plan_job
 from airflow_provider_sync.migration.run import TaskReport, TaskRunner

@@ -134,12 +134,13 @@ class DataPlane:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TransientError(f"{operation}: no answer: {type(error).__name__}: {error}") from error
-        if raw.status < _ERROR_STATUS:
-            return Reply(raw.status, raw.headers, raw.data)
-        raise self._error(raw, operation)
+        reply = Reply(raw.status, raw.headers, raw.data)
+        if reply.status < _ERROR_STATUS:
+            return reply
+        raise self._error(reply, operation)
 
-    def _error(self, raw: urllib3.BaseHTTPResponse, operation: str) -> Exception:
-        code, message, request_id = parse_error(raw.data, raw.headers)
+    def _error(self, raw: Reply, operation: str) -> Exception:
+        code, message, request_id = parse_error(raw.body, raw.headers)
         error = translate(
             raw.status,
             code,

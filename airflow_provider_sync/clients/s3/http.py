@@ -5,10 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from xml.etree import ElementTree as ET
-
-import urllib3
 
 from airflow_provider_sync.clients.oss.http import Reply, SkewClock
 from airflow_provider_sync.clients.s3.errors import ClockSkewError, translate
@@ -20,7 +17,7 @@ from airflow_provider_sync.clients.s3.signer import (
     quote_query,
     sign,
 )
-from airflow_provider_sync.errors import TransientError
+from airflow_provider_sync.clients.wire import Answer, HttpPool, WireError
 
 __all__ = ["Buffer", "DataPlane", "Reply", "SkewClock", "parse_error"]
 
@@ -35,7 +32,7 @@ class DataPlane:
     settings: S3Settings
     clock: SkewClock
     pool_size: int = 32
-    _pools: dict[str, urllib3.HTTPConnectionPool] = field(default_factory=dict)
+    _pools: dict[str, HttpPool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def request(
@@ -56,11 +53,17 @@ class DataPlane:
         """
         for last in (False, True):
             raw = self._send(
-                method, bucket, key, params=params or {}, headers=headers or {}, body=body, operation=operation
+                method,
+                bucket,
+                key,
+                params=params or {},
+                headers=headers or {},
+                body=body,
+                operation=operation,
             )
             if raw.status < _ERROR_STATUS:
-                return Reply(raw.status, raw.headers, raw.data)
-            code, message, request_id = parse_error(raw.data, raw.headers)
+                return Reply(raw.status, raw.headers, raw.body)
+            code, message, request_id = parse_error(raw.body, raw.headers)
             error = translate(
                 raw.status,
                 code,
@@ -91,7 +94,7 @@ class DataPlane:
         headers: Mapping[str, str],
         body: Buffer | None,
         operation: str,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> Answer:
         settings = self.settings
         sent = {**headers, "host": settings.authority_of(bucket)}
         path = quote_path(f"/{bucket}/{key}" if settings.path_style else f"/{key}")
@@ -106,32 +109,26 @@ class DataPlane:
             payload=UNSIGNED_PAYLOAD if body is not None else EMPTY_PAYLOAD,
             now=self.clock.now(),
         )
-        content: Any = body  # urllib3 takes any buffer, its annotations only bytes
         try:
-            return self._pool(settings.host_of(bucket)).urlopen(
-                method,
-                f"{path}?{query}" if query else path,
-                body=content,
-                headers=sent,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                decode_content=False,
+            return self._pool(settings.host_of(bucket)).request(
+                method, f"{path}?{query}" if query else path, sent, body
             )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise TransientError(f"{operation}: no answer: {type(error).__name__}: {error}") from error
+        except WireError as error:
+            raise WireError(f"{operation}: {error}") from error
 
-    def _pool(self, host: str) -> urllib3.HTTPConnectionPool:
+    def _pool(self, host: str) -> HttpPool:
         pool = self._pools.get(host)
         if pool is not None:
             return pool
         settings = self.settings
         with self._lock:
             if host not in self._pools:
-                https = settings.scheme == "https"
-                kind = urllib3.HTTPSConnectionPool if https else urllib3.HTTPConnectionPool
-                self._pools[host] = kind(
-                    host, settings.port, maxsize=self.pool_size, block=True, timeout=settings.timeout
+                self._pools[host] = HttpPool(
+                    host,
+                    settings.port,
+                    https=settings.scheme == "https",
+                    size=self.pool_size,
+                    timeout=settings.timeout,
                 )
             return self._pools[host]
 
