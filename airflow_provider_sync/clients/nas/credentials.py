@@ -106,8 +106,20 @@ def _keys(connection: ConnectionInfo) -> dict[str, str]:
 
 
 def _make(settings: dict[str, Any]) -> Any:
-    library = importlib.import_module("alibabacloud_credentials.client")
-    if settings["type"] == "default":
-        return library.Client()
-    models = importlib.import_module("alibabacloud_credentials.models")
-    return library.Client(models.Config(**settings))
+    try:
+        library = importlib.import_module("alibabacloud_credentials.client")
+        models = importlib.import_module("alibabacloud_credentials.models")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "connection",
+            reason=f"signing in needs {error.name}, which is not installed",
+            cure="pip install 'airflow-provider-sync[cpfs]'",
+        ) from error
+    try:
+        if settings["type"] == "default":
+            return library.Client()
+        return library.Client(models.Config(**settings))
+    except (
+        ValueError
+    ) as error:  # the library's own checks, such as a role of the instance where that is forbidden
+        raise ConfigError("connection.extra.auth_type", settings["type"], reason=str(error)) from error

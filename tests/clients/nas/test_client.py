@@ -30,6 +30,8 @@ from airflow_provider_sync.errors import (
     ThrottledError,
     TransientError,
 )
+from airflow_provider_sync.localcloud.nas.subtask_routes import create
+from airflow_provider_sync.localcloud.nas.wire import Call
 from airflow_provider_sync.spec.connection import Secret
 
 FS = "bmcpfs-localcloud"
@@ -187,9 +189,13 @@ def test_many_subtasks_are_found_by_few_calls(cloud: Any) -> None:
     assert len(cloud.asked("DescribeDataFlowSubTasks")) == 6 + 25
 
 
-def test_a_long_history_costs_no_more_than_twice_the_calls_by_ten(cloud: Any) -> None:
+def test_a_long_history_costs_no_more_than_twice_the_calls_by_ten(cloud: Any, nas_server: Any) -> None:
     stream = cloud.stream()
-    ids = sorted(cloud.submit(stream, *map(str, range(1300))))
+    names = {"FileSystemId": FS, "DataFlowId": stream[0], "DataFlowTaskId": stream[1]}
+    paths = {"SrcFilePath": "/a", "DstFilePath": "/a"}
+    call = Call("CreateDataFlowSubTask", {**names, **paths})
+    store = nas_server.service._store
+    ids = sorted(create(store, call, cloud.now)["DataFlowSubTaskId"] for _ in range(1300))
     wanted = ids[-101:]  # the last pages of what the task has
     assert set(cloud.client.subtasks(FS, wanted, task_ids=[stream[1]])) == set(wanted)
     assert len(cloud.asked("DescribeDataFlowSubTasks")) <= 2 * 11
