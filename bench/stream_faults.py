@@ -31,7 +31,9 @@ from faults.world import World, local_cloud
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the schedules, print a table of the kills and the verdict."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="play this one schedule alone")
@@ -80,7 +82,7 @@ def _silent(_text: str) -> None:
 
 
 def _tell(number: int | str, findings: Findings, seconds: float, *, verbose: bool) -> None:
-    if verbose or not findings.good:
+    if verbose or not findings.good:  # say it at once, a run takes minutes
         wrong = {name: count for name, count in findings.counts().items() if count}
         print(f"schedule {number}: {wrong or 'good'} in {seconds:.1f} s")
         for note in findings.notes:

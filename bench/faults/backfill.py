@@ -59,7 +59,8 @@ def run_backfill(world: World, seed: int) -> tuple[Findings, int]:
 def _run(world: World, settings: Settings, chance: random.Random, *, exact: bool) -> tuple[Findings, int]:
     findings = Findings()
     windows = [
-        Window((START + index * _WIDTH) * 1000, (START + (index + 1) * _WIDTH) * 1000) for index in range(_WINDOWS)
+        Window((START + index * _WIDTH) * 1000, (START + (index + 1) * _WIDTH) * 1000)
+        for index in range(_WINDOWS)
     ]
     queue = windows + chance.sample(windows, _WINDOWS // 4)
     chance.shuffle(queue)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -161,4 +162,5 @@ async def serve(keys: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # requests of the killed break off
     asyncio.run(serve(dict.fromkeys(sys.argv[1:], "secret")))

@@ -28,7 +28,9 @@ _PAD = 300_000
 class History:
     """Writes what the job is to read. ``large`` makes some rows so big that a window takes several parts."""
 
-    def __init__(self, world: World, chance: random.Random, *, stream_hours: int, large: bool = False) -> None:
+    def __init__(
+        self, world: World, chance: random.Random, *, stream_hours: int, large: bool = False
+    ) -> None:
         self._world = world
         self._chance = chance
         self._large = 8 if large else 0
@@ -84,15 +86,26 @@ class History:
         """Put pages without records before the end of a shard."""
         self._do("empty_page", shard=self._chance.choice(self._open()), count=self._chance.randint(1, 3))
 
-    def trim(self, before: float) -> None:
-        """Forget the records before a time, as retention does, and the closed shards that hold none any more."""
+    def trim(self, before: float, *, closed_before: float) -> None:
+        """Forget the records before a time, as retention does, and shards that were closed before another.
+
+        Retention takes a shard only after those above it, also where it never had a record.
+        """
         self._do("shards/trim", before_us=int(before * 1_000_000))
-        if self._chance.random() < 0.5:
+        shards = {one["shard"]: one for one in self._shards()}
+        above = {name: {one["parent"], one["sibling"]} - {None} for name, one in shards.items()}
+        empty = {name for name, one in shards.items() if one["closed"] and one["trimmed"] >= one["records"]}
+        # A shard's id ends with the time of its creation, which is when those above it were closed.
+        closed = [int(name.rpartition("_")[2]) for name in shards if above[name] & empty]
+        below_all = all(above[name] <= empty for name in empty)
+        if below_all and all(moment < closed_before * 1_000_000 for moment in closed):
             self._do("shards/retire")
 
     def _change(self, key: str) -> RowChange:
         primary_key = (("id", key),)
-        kind = self._chance.choice((OperationType.PUT,) * 3 + (OperationType.UPDATE,) * 3 + (OperationType.DELETE,))
+        kind = self._chance.choice(
+            (OperationType.PUT,) * 3 + (OperationType.UPDATE,) * 3 + (OperationType.DELETE,)
+        )
         if kind is OperationType.DELETE:
             return RowChange(kind, primary_key)
         cells = [Cell("v", next(self._numbers))]
@@ -109,8 +122,13 @@ class History:
         return self._chance.choice(_TEXTS)
 
     def _open(self) -> list[str]:
-        answer = self._world.control("tablestore", "GET", f"shards?table={TABLE}")
-        return [shard["shard"] for shard in answer["shards"] if not shard["closed"]]
+        return [shard["shard"] for shard in self._shards() if not shard["closed"]]
+
+    def _shards(self) -> list[dict[str, Any]]:
+        shards: list[dict[str, Any]] = self._world.control("tablestore", "GET", f"shards?table={TABLE}")[
+            "shards"
+        ]
+        return shards
 
     def _do(self, route: str, **data: Any) -> None:
         self._world.control("tablestore", "POST", route, {"table": TABLE, **data})

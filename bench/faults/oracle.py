@@ -33,6 +33,7 @@ class Findings:
     partial_manifests: int = 0
     unlisted_objects: int = 0
     changed_windows: int = 0
+    skipped_windows: int = 0
     missing_windows: int = 0
     unexpected_failures: int = 0
     notes: list[str] = field(default_factory=list)
@@ -130,7 +131,9 @@ def check_manifests(world: World, findings: Findings) -> dict[str, tuple[Any, ..
     return windows
 
 
-def judge(world: World, settings: Settings, source: Source, expected: list[tuple[int, int]], *, exact: bool) -> Findings:
+def judge(
+    world: World, settings: Settings, source: Source, expected: list[tuple[int, int]], *, exact: bool
+) -> Findings:
     """Compare everything; ``expected`` are the windows (ms) that must be there, in order.
 
     ``exact``: no clock stepped back, so that each record's window follows from its time alone.
@@ -167,7 +170,9 @@ def judge(world: World, settings: Settings, source: Source, expected: list[tuple
     return findings
 
 
-def _compare(source: Source, found: list[tuple[tuple[int, int], Row]], findings: Findings, *, exact: bool) -> None:
+def _compare(
+    source: Source, found: list[tuple[tuple[int, int], Row]], findings: Findings, *, exact: bool
+) -> None:
     rows = Counter(row for _, row in found)
     lost, more = source.rows - rows, rows - source.rows
     findings.lost += lost.total()
@@ -243,7 +248,9 @@ def _parse(text: str) -> Iterator[Row]:
 
 def _check_tiles(bucket: oss2.Bucket, manifests: Mapping[Any, Any], findings: Findings) -> None:
     places = sorted(
-        (data["append"]["position"], data["append"]["size"]) for data in manifests.values() if data.get("append")
+        (data["append"]["position"], data["append"]["size"])
+        for data in manifests.values()
+        if data.get("append")
     )
     end = 0
     for position, size in places:

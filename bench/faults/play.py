@@ -83,8 +83,18 @@ class Schedule:
                 self._world.at(moment)
                 self._history.event()
             self._world.at(due)
-            plots = [self._calm, self._killed, self._killed, self._killed, self._outage, self._broken, self._twins]
+            plots = [
+                self._calm,
+                self._killed,
+                self._killed,
+                self._killed,
+                self._outage,
+                self._broken,
+                self._twins,
+            ]
             plot = chance.choice(plots)
+            if plot == self._outage and not index:
+                plot = self._broken  # a job begins with its first run, whatever becomes of that
             own = self._window(index)
             self._say(f"  {own.label}: {plot.__name__.strip('_')}")
             plot(own)
@@ -136,9 +146,10 @@ class Schedule:
         while self._window(done) in self._committed:
             done += 1
         oldest = min([done, *(self._index(one) for one in self._dirty)])
-        if oldest <= index + 1:
+        if 0 < oldest <= index + 1:
             self._oldest = max(self._oldest, oldest)
-            self._history.trim(START + oldest * self.settings.width - FURTHEST_BACK - 120)
+            start = START + oldest * self.settings.width
+            self._history.trim(start - FURTHEST_BACK - 120, closed_before=start)
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,7 +243,8 @@ class Schedule:
         world.disarm()
         self._world_faults_fired = world.faults.total() - fired_before
         for (one, _), outcome in zip(tasks, outcomes, strict=True):
-            self._note(outcome, one, own, contended=contended, alone=alone)
+            met = [fault for other, _ in tasks for fault in other.faults]  # whoever they were meant for
+            self._note(outcome, replace(one, faults=met), own, contended=contended, alone=alone)
         if chance.random() < 0.5:
             self._inspect()
         return outcomes
@@ -244,21 +256,30 @@ class Schedule:
 
     def _note(self, outcome: Outcome, one: _Try, own: Window, *, contended: bool, alone: bool) -> None:
         """Remember what is done and what is not, and refuse failures that nothing explains."""
-        self._say(f"    {'alone ' if alone else ''}{one.kill or one.after or ''} {list(one.faults) or ''} → {outcome}")
+        self._say(
+            f"    {'alone ' if alone else ''}{one.kill or one.after or ''} {list(one.faults) or ''} → {outcome}"
+        )
         if outcome.ok:
             self._committed_by(outcome.result)
             return
         index = self._index(own)
-        self._dirty |= {own} if alone else {
-            window for window in map(self._window, range(self._oldest, index + 1)) if window not in self._committed
-        } | {own}
+        self._dirty |= (
+            {own}
+            if alone
+            else {
+                window
+                for window in map(self._window, range(self._oldest, index + 1))
+                if window not in self._committed
+            }
+            | {own}
+        )
         lasting = any(fault["count"] == -1 for fault in one.faults)
         explained = {
             "killed": one.deadly,
             "failed": outcome.kind != "unknown"
             and (
                 lasting
-                or may_fail(list(one.faults))
+                or may_fail(one.faults)
                 or outcome.error in ("CheckpointConflictError", "BoundaryMovedError")
                 or (contended and outcome.kind == "transient")
                 or self._after_late
@@ -289,6 +310,12 @@ class Schedule:
         last = int(world.now - START) // settings.width
         world.at(START + (last + 1) * settings.width + settings.delay)
         self._until_done(self._window(last), [])
+        self._world.settle()
+        there = check_manifests(world, self._findings)
+        for window in map(self._window, range(last + 1)):
+            if f"{window.start}-{window.end}" not in there:
+                self._findings.skipped_windows += 1
+                self._findings.notes.append(f"{window.label}: the runs after it did not make it good")
         for window in sorted(self._dirty):
             self._until_done(window, [], alone=True)
         for window in self._chance.sample(sorted(self._committed), min(2, len(self._committed))):

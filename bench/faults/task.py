@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import select
@@ -18,9 +19,16 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy
 
-from airflow_provider_sync.engine.chain import Chain, advance, run_chain, watermark
+from airflow_provider_sync.engine.chain import Chain, advance, begin, run_chain, watermark
 from airflow_provider_sync.engine.contract import CheckpointStore, Environment
-from airflow_provider_sync.engine.job import Job, PlannedWindow, SplitResult, commit_window, copy_split, plan_window
+from airflow_provider_sync.engine.job import (
+    Job,
+    PlannedWindow,
+    SplitResult,
+    commit_window,
+    copy_split,
+    plan_window,
+)
 from airflow_provider_sync.errors import PermanentError, TransientError
 from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
 from airflow_provider_sync.readers.otsstream import OTSStreamReader
@@ -66,7 +74,9 @@ class Task:
             if self.settings.form != "single":
                 with self._job(window, store) as job:
                     return [report.to_json() for report in run_chain(job, window, chain)]
-            return [one for due in self._due(store, window, heal=heal) for one in self._alone(store, due, advance)]
+            return [
+                one for due in self._due(store, window, heal=heal) for one in self._alone(store, due, advance)
+            ]
 
     def plan(self, window: Window) -> dict[str, Any]:
         """Complete what was left open, then cut the window itself; the first of the mapped tasks."""
@@ -97,6 +107,8 @@ class Task:
 
     def _due(self, store: CheckpointStore, own: Window, *, heal: bool) -> list[Window]:
         mark = watermark(store, JOB)
+        if heal and mark is None:
+            begin(store, JOB, own)
         if not heal or mark is None or mark >= own.start:
             return [own]
         return [*Window(mark, own.start).split(self.settings.width * 1000), own]
@@ -143,7 +155,9 @@ class Task:
         )
 
     def _oss(self) -> ConnectionInfo:
-        return ConnectionInfo("oss", self.oss, self.worker, Secret(SECRET), region=REGION, extra={"bucket": BUCKET})
+        return ConnectionInfo(
+            "oss", self.oss, self.worker, Secret(SECRET), region=REGION, extra={"bucket": BUCKET}
+        )
 
 
 class _OpenJob:
@@ -174,7 +188,9 @@ class Outcome:
         return self.status == "ok"
 
     def __str__(self) -> str:
-        return self.status if self.status != "failed" else f"failed: {self.kind} {self.error}: {self.text[:300]}"
+        return (
+            self.status if self.status != "failed" else f"failed: {self.kind} {self.error}: {self.text[:300]}"
+        )
 
 
 @dataclass
@@ -220,6 +236,7 @@ class Child:
 
 def preload() -> None:
     """Load what the tasks would load by themselves, after the fork: a second each."""
+    logging.getLogger().addHandler(logging.NullHandler())  # runs through faults have much to say
     sqlalchemy.create_engine("sqlite://").dispose()
     pa.array([pd.Timestamp(0)])  # makes Arrow look for pandas
 

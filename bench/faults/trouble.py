@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from faults.settings import Settings
@@ -17,8 +18,18 @@ _READS = {
     "tablestore.GetStreamRecord": 12,
     "oss.GetObject": 3,
 }
-_PROGRESS = {"tablestore.GetRow": 3, "tablestore.PutRow": 2, "tablestore.GetRange": 1, "tablestore.CreateTable": 0}
-_STATUS = {"tablestore.BatchWriteRow": 1, "tablestore.DeleteRow": 1, "tablestore.PutRow": 2, "tablestore.GetRange": 2}
+_PROGRESS = {
+    "tablestore.GetRow": 3,
+    "tablestore.PutRow": 2,
+    "tablestore.GetRange": 1,
+    "tablestore.CreateTable": 0,
+}
+_STATUS = {
+    "tablestore.BatchWriteRow": 1,
+    "tablestore.DeleteRow": 1,
+    "tablestore.PutRow": 2,
+    "tablestore.GetRange": 2,
+}
 _OBJECTS = {
     "oss.ListObjectsV2": 1,
     "oss.InitiateMultipartUpload": 2,
@@ -86,7 +97,17 @@ def draw_faults(chance: random.Random, settings: Settings) -> list[dict[str, Any
         operations = _operations(settings)
         service, _, operation = chance.choice(list(operations)).partition(".")
         action = chance.choice(
-            ("error", "throttle", "drop_before", "lost_reply", "lost_reply", "cut", "delay", "wrong_crc", "duplicate")
+            (
+                "error",
+                "throttle",
+                "drop_before",
+                "lost_reply",
+                "lost_reply",
+                "cut",
+                "delay",
+                "wrong_crc",
+                "duplicate",
+            )
         )
         fault: dict[str, Any] = {
             "service": service,
@@ -100,7 +121,9 @@ def draw_faults(chance: random.Random, settings: Settings) -> list[dict[str, Any
         if action == "error":
             fault["status"] = chance.choice((500, 502, 503))
             if service == "tablestore":
-                fault["code"] = chance.choice(("OTSServerUnavailable", "OTSTimeout", "OTSPartitionUnavailable"))
+                fault["code"] = chance.choice(
+                    ("OTSServerUnavailable", "OTSTimeout", "OTSPartitionUnavailable")
+                )
         if action == "cut":
             fault["bytes"] = chance.randint(0, 60)
         if action == "delay":
@@ -109,19 +132,41 @@ def draw_faults(chance: random.Random, settings: Settings) -> list[dict[str, Any
     return faults
 
 
-def may_fail(faults: list[dict[str, Any]]) -> bool:
+def may_fail(faults: Sequence[dict[str, Any]]) -> bool:
     """Tell whether a run may give up: an object that is said to be damaged when it is whole is not accepted."""
-    final = ("CompleteMultipartUpload", "AppendObject")
+    final = ("CompleteMultipartUpload", "AppendObject", "HeadObject")
     return any(one["action"] == "wrong_crc" and one["operation"] in final for one in faults)
 
 
 BROKEN = (
     {"service": "oss", "action": "error", "status": 403, "code": "AccessDenied", "operation": "PutObject"},
-    {"service": "oss", "action": "error", "status": 403, "code": "AccessDenied", "operation": "UploadPart|AppendObject"},
-    {"service": "oss", "action": "error", "status": 403, "code": "AccessDenied", "operation": "Complete.*|Append.*"},
+    {
+        "service": "oss",
+        "action": "error",
+        "status": 403,
+        "code": "AccessDenied",
+        "operation": "UploadPart|AppendObject",
+    },
+    {
+        "service": "oss",
+        "action": "error",
+        "status": 403,
+        "code": "AccessDenied",
+        "operation": "Complete.*|Append.*",
+    },
     {"service": "oss", "action": "error", "status": 500, "operation": "PutObject"},
     {"service": "oss", "action": "throttle", "operation": "Initiate.*|Append.*"},
-    {"service": "tablestore", "action": "error", "code": "OTSNoPermissionAccess", "operation": "GetStreamRecord"},
-    {"service": "tablestore", "action": "error", "code": "OTSServerUnavailable", "operation": "DescribeStream"},
+    {
+        "service": "tablestore",
+        "action": "error",
+        "code": "OTSNoPermissionAccess",
+        "operation": "GetStreamRecord",
+    },
+    {
+        "service": "tablestore",
+        "action": "error",
+        "code": "OTSServerUnavailable",
+        "operation": "DescribeStream",
+    },
 )
 """Faults that last: a run that meets one must fail, and leave everything to the next."""
