@@ -11,48 +11,57 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from airflow_provider_sync.localcloud.nas.errors import NasError
 from airflow_provider_sync.localcloud.nas.wire import Call
 
-__all__ = ["FLOW_KEYS", "SUBTASK_KEYS", "TASK_KEYS", "page", "passes"]
+__all__ = ["FLOW_KEYS", "SUBTASK_KEYS", "TASK_KEYS", "Listing", "page"]
 
-T = TypeVar("T")
-Check = Callable[[str, str], bool]
+Check = Callable[[str], bool]
 _IDS = 10
 _TEXT = 1024
 _PATH = 1023
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ")
 
 
-def _ids(value: str, wanted: str) -> bool:
-    return any(part in value for part in _listed(wanted, _IDS))
+def _ids(wanted: str) -> Check:
+    parts = re.compile("|".join(map(re.escape, _listed(wanted, _IDS))))
+    return lambda value: parts.search(value) is not None
 
 
-def _any(value: str, wanted: str) -> bool:
-    return value in _listed(wanted, _TEXT)
+def _any(wanted: str) -> Check:
+    return frozenset(_listed(wanted, _TEXT)).__contains__
 
 
-def _equal(value: str, wanted: str) -> bool:
-    return value == wanted
+def _equal(wanted: str) -> Check:
+    return lambda value: value == wanted
 
 
-def _part(value: str, wanted: str) -> bool:
-    return wanted in value
+def _part(wanted: str) -> Check:
+    return lambda value: wanted in value
 
 
-def _not_before(value: str, wanted: str) -> bool:
-    return bool(value) and _minute(value) >= _minute(wanted)
+def _path(wanted: str) -> Check:
+    if len(wanted) > _PATH:
+        raise NasError.invalid("FilterValue", f"a path may have {_PATH} characters")
+    return _part(wanted)
 
 
-def _not_after(value: str, wanted: str) -> bool:
-    return bool(value) and _minute(value) <= _minute(wanted)
+def _not_before(wanted: str) -> Check:
+    minute = _minute(wanted)
+    return lambda value: bool(value) and _minute(value) >= minute
 
 
-FLOW_KEYS: Mapping[str, tuple[str, Check]] = {
+def _not_after(wanted: str) -> Check:
+    minute = _minute(wanted)
+    return lambda value: bool(value) and _minute(value) <= minute
+
+
+Keys = Mapping[str, tuple[str, Callable[[str], Check]]]
+FLOW_KEYS: Keys = {
     "DataFlowIds": ("DataFlowId", _ids),
     "FsetIds": ("FsetId", _ids),
     "FileSystemPath": ("FileSystemPath", _part),
@@ -62,7 +71,7 @@ FLOW_KEYS: Mapping[str, tuple[str, Check]] = {
     "Description": ("Description", _part),
     "Status": ("Status", _any),
 }
-TASK_KEYS: Mapping[str, tuple[str, Check]] = {
+TASK_KEYS: Keys = {
     "DataFlowIds": ("DataFlowId", _ids),
     "TaskIds": ("TaskId", _ids),
     "TaskId": ("TaskId", _ids),
@@ -77,49 +86,45 @@ TASK_KEYS: Mapping[str, tuple[str, Check]] = {
     "EndTimeBegin": ("EndTime", _not_before),
     "EndTimeEnd": ("EndTime", _not_after),
 }
-SUBTASK_KEYS: Mapping[str, tuple[str, Check]] = {
+SUBTASK_KEYS: Keys = {
     "DataFlowIds": ("DataFlowId", _ids),
     "DataFlowTaskIds": ("DataFlowTaskId", _ids),
     "DataFlowSubTaskIds": ("DataFlowSubTaskId", _ids),
     "Status": ("Status", _any),
-    "SrcFilePath": ("SrcFilePath", _part),
-    "DstFilePath": ("DstFilePath", _part),
+    "SrcFilePath": ("SrcFilePath", _path),
+    "DstFilePath": ("DstFilePath", _path),
 }
 
 
-def passes(
-    data: Mapping[str, object], filters: Iterable[tuple[str, str]], keys: Mapping[str, tuple[str, Check]]
-) -> bool:
-    """Tell whether a described thing meets every filter."""
-    for key, wanted in filters:
-        field, check = keys[key]
-        if not check(str(data.get(field, "")), wanted):
-            return False
-    return True
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a list is made of: sorted names, the ids of a name (cheap) and its description (None: not shown)."""
+
+    names: Sequence[str]
+    ids: Callable[[str], Mapping[str, str]]
+    describe: Callable[[str], Mapping[str, object] | None]
 
 
-def page(
-    call: Call,
-    names: Sequence[str],
-    describe: Callable[[str], Mapping[str, object] | None],
-    keys: Mapping[str, tuple[str, Check]],
-    smallest: int,
-) -> tuple[list[Mapping[str, object]], str]:
-    """Return one page of the sorted ``names`` that pass the filters, and the token of the next, empty at the end.
+def page(call: Call, listing: Listing, keys: Keys, smallest: int) -> tuple[list[Mapping[str, object]], str]:
+    """Return one page of what passes the filters, and the token of the next, empty at the end.
 
-    ``describe`` gives None for what is not shown. ``smallest`` is the least MaxResults allowed.
+    ``smallest`` is the least MaxResults allowed.
     """
-    filters = call.filters()
-    _check(filters, keys)
+    checks = [_compiled(key, wanted, keys) for key, wanted in call.filters()]
     size = call.number("MaxResults", 20, smallest, 100)
     token = call.text("NextToken")
     if token and not token.startswith("after:"):
         raise NasError.invalid("NextToken", "it is not one of this service")
+    names = listing.names
     found: list[Mapping[str, object]] = []
     last = ""
     for at in range(bisect.bisect_right(names, token[6:]) if token else 0, len(names)):
-        data = describe(names[at])
-        if data is None or not passes(data, filters, keys):
+        ids = listing.ids(names[at])
+        # Thousands are dropped by their ids before one is described.
+        if not all(check(ids[field]) for field, check in checks if field in ids):
+            continue
+        data = listing.describe(names[at])
+        if data is None or not all(check(str(data.get(field, ""))) for field, check in checks):
             continue
         if len(found) == size:
             return found, f"after:{last}"
@@ -128,18 +133,13 @@ def page(
     return found, ""
 
 
-def _check(filters: Iterable[tuple[str, str]], keys: Mapping[str, tuple[str, Check]]) -> None:
-    for key, wanted in filters:
-        if key not in keys:
-            raise NasError.invalid("FilterKey", f"one of {', '.join(keys)} is expected")
-        if not wanted:
-            raise NasError.invalid("FilterValue", f"{key} is empty")
-        if keys[key][1] is _ids:
-            _listed(wanted, _IDS)
-        elif keys[key][1] in (_not_before, _not_after):
-            _minute(wanted)
-        elif key in {"SrcFilePath", "DstFilePath"} and len(wanted) > _PATH:
-            raise NasError.invalid("FilterValue", f"{key} may have {_PATH} characters")
+def _compiled(key: str, wanted: str, keys: Keys) -> tuple[str, Check]:
+    if key not in keys:
+        raise NasError.invalid("FilterKey", f"one of {', '.join(keys)} is expected")
+    if not wanted:
+        raise NasError.invalid("FilterValue", f"{key} is empty")
+    field, make = keys[key]
+    return field, make(wanted)
 
 
 def _listed(wanted: str, most: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_sync.localcloud.nas import rules, shown
 from airflow_provider_sync.localcloud.nas.errors import NasError
-from airflow_provider_sync.localcloud.nas.filters import FLOW_KEYS, page
+from airflow_provider_sync.localcloud.nas.filters import FLOW_KEYS, Listing, page
 from airflow_provider_sync.localcloud.nas.store import FileSystem, Flow, Store
 from airflow_provider_sync.localcloud.nas.timeline import Timeline
 from airflow_provider_sync.localcloud.nas.wire import Call
@@ -103,9 +103,10 @@ def describe(store: Store, call: Call, now: float) -> dict[str, Any]:
     """List the dataflows of a file system."""
     system = store.file_system(call.required("FileSystemId"))
     flows = {flow.flow_id: flow for flow in store.live_flows(system, now)}
-    found, token = page(
-        call, list(flows), lambda name: shown.flow(store, flows[name], now), FLOW_KEYS, smallest=10
+    listing = Listing(
+        list(flows), lambda name: {"DataFlowId": name}, lambda name: shown.flow(store, flows[name], now)
     )
+    found, token = page(call, listing, FLOW_KEYS, smallest=10)
     return {"NextToken": token, "DataFlowInfo": {"DataFlow": found}}
 
 

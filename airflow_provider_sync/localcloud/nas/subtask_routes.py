@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_sync.localcloud.nas import rules, shown
 from airflow_provider_sync.localcloud.nas.errors import NasError
-from airflow_provider_sync.localcloud.nas.filters import SUBTASK_KEYS, page
+from airflow_provider_sync.localcloud.nas.filters import SUBTASK_KEYS, Listing, page
 from airflow_provider_sync.localcloud.nas.moving import plan, sides
 from airflow_provider_sync.localcloud.nas.store import FileSystem, Outcome, Store, Subtask, Task
 from airflow_provider_sync.localcloud.nas.timeline import Timeline
@@ -78,7 +78,16 @@ def describe(store: Store, call: Call, now: float) -> dict[str, Any]:
         subtask = store.subtasks[name]
         return shown.subtask(store, subtask, now) if subtask.task.flow.file_system is system else None
 
-    found, token = page(call, store.order["subtask"], described, SUBTASK_KEYS, smallest=20)
+    def ids(name: str) -> dict[str, str]:
+        task = store.subtasks[name].task
+        return {
+            "DataFlowSubTaskId": name,
+            "DataFlowTaskId": task.task_id,
+            "DataFlowId": task.flow.flow_id,
+        }
+
+    listing = Listing(store.order["subtask"], ids, described)
+    found, token = page(call, listing, SUBTASK_KEYS, smallest=20)
     return {"NextToken": token, "DataFlowSubTask": {"DataFlowSubTask": found}}
 
 

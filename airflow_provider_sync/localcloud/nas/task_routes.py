@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_sync.localcloud.nas import rules, shown
 from airflow_provider_sync.localcloud.nas.errors import NasError
-from airflow_provider_sync.localcloud.nas.filters import TASK_KEYS, page
+from airflow_provider_sync.localcloud.nas.filters import TASK_KEYS, Listing, page
 from airflow_provider_sync.localcloud.nas.flow_routes import busy_tasks
 from airflow_provider_sync.localcloud.nas.moving import join, plan, sides
 from airflow_provider_sync.localcloud.nas.store import (
@@ -177,7 +177,8 @@ def describe(store: Store, call: Call, now: float) -> dict[str, Any]:
         task = store.tasks[name]
         return shown.task(task, now, reports=reports) if task.flow.file_system is system else None
 
-    found, token = page(call, store.order["task"], described, TASK_KEYS, smallest=10)
+    listing = Listing(store.order["task"], lambda name: {"TaskId": name}, described)
+    found, token = page(call, listing, TASK_KEYS, smallest=10)
     return {"NextToken": token, "TaskInfo": {"Task": found}}
 
 

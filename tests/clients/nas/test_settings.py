@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from alibabacloud_credentials.utils import auth_util
 
 from airflow_provider_sync.clients.nas import NasClient, credential_client
 from airflow_provider_sync.clients.nas.settings import NasSettings
@@ -164,7 +165,7 @@ def test_missing_credentials_are_named_and_never_shown(fields: dict[str, Any], n
     assert "hidden-secret" not in str(caught.value)
 
 
-def test_what_the_library_refuses_is_a_matter_of_the_connection() -> None:
-    # The tests forbid asking the instance for its role.
-    with pytest.raises(ConfigError, match="auth_type.*IMDS"):
+def test_what_the_library_refuses_is_a_matter_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth_util, "environment_ecs_metadata_disabled", "true")
+    with pytest.raises(ConfigError, match=r"auth_type.*IMDS"):
         credential_client(connection(extra={"auth_type": "ecs_ram_role", "role_name": "r"}))
