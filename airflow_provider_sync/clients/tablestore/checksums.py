@@ -72,9 +72,9 @@ def append_words(running: _Words, numbers: _Ints) -> _Words:
 def checksums_of(running: _Words) -> _Bytes:
     """Return the checksum of what the 64 bits stand for."""
     parts = running.astype("<u8", copy=False).view("<u2").reshape(-1, 4)
-    crc: _Bytes = _REDUCE[0][parts[:, 0]]
+    crc: _Bytes = _REDUCE[0].take(parts[:, 0])
     for index in (1, 2, 3):
-        crc ^= _REDUCE[index][parts[:, index]]
+        crc ^= _REDUCE[index].take(parts[:, index])
     return crc
 
 

@@ -178,8 +178,8 @@ class _BrokenError(Exception):
     """Something is wrong somewhere in the page."""
 
 
-def _require(condition: Any) -> None:
-    if not np.all(condition):
+def _require(condition: NDArray[np.bool_]) -> None:
+    if not condition.all():
         raise _BrokenError
 
 
@@ -333,10 +333,12 @@ class _Parser:
         else:
             length = np.full(len(value), pattern.length)
         end = value + length
-        _require(end < self.ends[records])
+        ends = self.ends[records]
+        _require(end < ends)
         fits = self._fits_tail(end, pattern)
         if not fits.all():
-            records, value, length, end = records[fits], value[fits], length[fits], end[fits]
+            records, value, length = records[fits], value[fits], length[fits]
+            end, ends = end[fits], ends[fits]
         if pattern.kind == BOOLEAN:
             _require(self.buffer[value + 1] <= 1)
         if pattern.has_version:
@@ -347,9 +349,9 @@ class _Parser:
         at = end + (pattern.tail + 1)
         crc = self.buffer[at]
         at += 1
-        _require(at < self.ends[records])
+        _require(at < ends)
         self.at[records] = at
-        self.row_crc[records] = CRC8[self.row_crc[records] ^ crc]
+        self.row_crc[records] = CRC8.take(self.row_crc[records] ^ crc)
         self.runs.append(_Cells(pattern, in_key, records, version, value, length, crc))
         return records
 
