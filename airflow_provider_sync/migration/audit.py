@@ -83,7 +83,7 @@ class Auditor:
         return checksum
 
     def _pieces(self, item: ObjectInfo, size: int) -> Iterator[bytes | memoryview]:
-        if not self._source.ranged:
+        if not self._source.ranges(item):
             yield from self._source.stream(item, self._piece)
         elif size <= self._piece:
             if size:

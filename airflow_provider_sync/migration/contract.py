@@ -27,12 +27,7 @@ class PartLimits:
 
 
 class Source(ABC):
-    """Where objects come from.
-
-    ``ranged`` is false if only whole objects can be read, from the start.
-    """
-
-    ranged = True
+    """Where objects come from."""
 
     @property
     @abstractmethod
@@ -72,8 +67,13 @@ class Source(ABC):
     def attributes(self, item: ObjectInfo) -> Attributes:
         """Return the attributes of an item that is read in pieces; same errors as :meth:`get`."""
 
+    def ranges(self, item: ObjectInfo) -> bool:
+        """Tell whether an item can be read by ranges; if not, :meth:`stream` reads it."""
+        del item
+        return True
+
     def stream(self, item: ObjectInfo, piece: int) -> Iterator[bytes]:
-        """Yield an object's bytes from the start in pieces of ``piece`` bytes; only where not ``ranged``."""
+        """Yield an object's bytes from the start in pieces of ``piece`` bytes, the last may be shorter."""
         del item, piece
         raise NotImplementedError(f"{self.name} is read by ranges")
 

@@ -66,9 +66,8 @@ class Copier:
         self._by_service = target.copies_from(source)
 
     def is_large(self, entry: Entry) -> bool:
-        """Tell whether an object is moved in parts, or may be (unknown size)."""
-        size = entry.info.size
-        return not self._by_service and (size > self._spec.multipart_threshold or size == UNKNOWN_SIZE)
+        """Tell whether an object is known to be moved in parts."""
+        return not self._by_service and entry.info.size > self._spec.multipart_threshold
 
     def copy(self, entry: Entry) -> Outcome:
         """Move an object; one that changed since the plan is moved as it is now, once.
@@ -77,6 +76,12 @@ class Copier:
         """
         item = entry.info
         note = ""
+        if item.size == UNKNOWN_SIZE:
+            item = self._sized(item)
+            if entry.target_etag is not None:
+                reason = needs_copy(self._spec, item, self._target.head(item.key))
+                if reason:
+                    return self._skipped(item, reason)
         try:
             return self._checked(item, entry, note)
         except SourceChangedError:
@@ -132,8 +137,6 @@ class Copier:
                 raise _TakenError(error, item.size, item.crc64) from error
             self._moved(item.size)
             return self._done(item, stored, Prepared(), note)
-        if item.size == UNKNOWN_SIZE:
-            item = self._sized(item)
         if item.size == UNKNOWN_SIZE or item.size > self._spec.multipart_threshold:
             return self._large(item, note, only_new=only_new)
         return self._small(item, note, only_new=only_new)
@@ -190,7 +193,7 @@ class Copier:
     ) -> Outcome:
         piece = self._piece(item)
         try:
-            if self._source.ranged and item.size != UNKNOWN_SIZE:
+            if item.size != UNKNOWN_SIZE and self._source.ranges(item):
                 parts = self._by_ranges(item, upload, piece, known)
             else:
                 parts = self._by_stream(item, upload, piece)
@@ -203,7 +206,7 @@ class Copier:
                 raise CorruptDataError(
                     f"{self._source.name}{item.key}: crc-64 {checksum} was read, the source says {item.crc64}"
                 )
-            if self._source.ranged and not item.etag:
+            if item.size != UNKNOWN_SIZE and not item.etag and self._source.ranges(item):
                 self._require_unchanged(item)
             try:
                 stored = self._target.complete(
@@ -226,7 +229,7 @@ class Copier:
         begun = self._past.uploads.pop(item.key, None)
         if begun is not None:
             upload, etag, parts = begun
-            if item.etag and etag == item.etag and self._source.ranged:
+            if item.etag and etag == item.etag and self._source.ranges(item):
                 return upload, parts
             self._target.abort(item.key, upload)
         upload = self._target.begin(item.key, item.size, prepared)

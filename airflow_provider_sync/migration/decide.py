@@ -67,22 +67,34 @@ def compare(source: ObjectInfo, target: ObjectInfo) -> Verdict:
 
 
 def needs_copy(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo | None) -> str:
-    """Return empty if the object must be copied, else why not."""
+    """Return empty if the object must be copied, else why not.
+
+    Of an object of unknown size only ``never`` is decided here: the rest when its headers have been asked for.
+    """
     rule = spec.rule
     if target is None or rule == "always":
         return ""
     if rule == "never":
         return "exists"
-    if rule == "older":
-        return "target is not older" if target.modified >= source.modified else ""
+    if source.size == UNKNOWN_SIZE:
+        return ""
+    return _newer_there(source, target) if rule == "older" else _same_there(spec, source, target)
+
+
+def _newer_there(source: ObjectInfo, target: ObjectInfo) -> str:
+    if not source.modified:
+        return "exists, and the source's time is unknown"
+    return "target is not older" if target.modified >= source.modified else ""
+
+
+def _same_there(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo) -> str:
     verdict = compare(source, target)
     if verdict is Verdict.SAME:
         return "same content"
     if verdict is Verdict.DIFFERENT or _both_md5(spec, source, target):
         return ""
-    # the size is equal, or not known before reading
-    known = source.size != UNKNOWN_SIZE and source.modified > 0
-    return "same size, target is not older" if known and target.modified >= source.modified else ""
+    not_older = source.modified > 0 and target.modified >= source.modified
+    return "same size, target is not older" if not_older else ""
 
 
 def _both_md5(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo) -> bool:
