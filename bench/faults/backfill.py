@@ -6,11 +6,10 @@ import random
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from airflow_provider_sync.spec.window import Window
 from faults.history import History
-from faults.oracle import Findings, Source, check_manifests, judge
+from faults.oracle import Findings, Source, check_manifests, judge, visible
 from faults.play import START
 from faults.settings import Settings
 from faults.task import Outcome, Task, start
@@ -64,7 +63,7 @@ def _run(world: World, settings: Settings, chance: random.Random, *, exact: bool
     ]
     queue = windows + chance.sample(windows, _WINDOWS // 4)
     chance.shuffle(queue)
-    seen: dict[str, Any] = {}
+    seen: dict[str, str] = {}
     done = 0
     while queue:
         turns = [queue[at : at + _TURN] for at in range(0, _RUNNERS * _TURN, _TURN)]
@@ -79,10 +78,11 @@ def _run(world: World, settings: Settings, chance: random.Random, *, exact: bool
                 findings.unexpected_failures += 1
                 findings.notes.append(f"backfill: {outcome}")
         world.settle()
-        for label, one in check_manifests(world, findings).items():
-            if seen.setdefault(label, one) != one:
+        for key, checksum in visible(world).items():
+            if seen.setdefault(key, checksum) != checksum:
                 findings.changed_windows += 1
-                findings.notes.append(f"{label} changed")
+                findings.notes.append(f"{key} changed")
+    check_manifests(world, findings)
     source = Source.of(world)
     world.real_time()
     expected = [(one.start, one.end) for one in windows]

@@ -15,7 +15,7 @@ import oss2
 from faults.settings import COLUMNS, JOB, ROOT, Settings
 from faults.world import BUCKET, TABLE, World
 
-__all__ = ["Findings", "Source", "check_manifests", "judge"]
+__all__ = ["Findings", "Source", "check_manifests", "judge", "visible"]
 
 Row = tuple[str | None, ...]
 _MANIFESTS = "/_manifests/"
@@ -99,6 +99,12 @@ def _expected(shard: str, record: Mapping[str, Any]) -> Row:
         record["action"],
         ",".join(deleted) or None,
     )
+
+
+def visible(world: World) -> dict[str, str]:
+    """Return names and checksums of all objects, as the service's side door tells them."""
+    listed = world.control("oss", "GET", f"objects?bucket={BUCKET}&prefix=out/")
+    return {one["key"]: one["crc64"] for one in listed}
 
 
 def check_manifests(world: World, findings: Findings) -> dict[str, tuple[Any, ...]]:

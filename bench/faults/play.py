@@ -156,10 +156,8 @@ class Schedule:
     def _until_done(self, own: Window, tries: Sequence[_Try], *, alone: bool = False) -> None:
         """Try as Airflow does: until it worked, with no trouble left at last."""
         for one in [*tries, *[_Try()] * _RETRIES]:
-            if self.settings.mapped and not alone:
-                outcome = self._mapped(own, one)
-            else:
-                outcome = self._run(own, one, alone=alone)
+            mapped = self.settings.mapped and not alone
+            outcome = self._mapped(own, one) if mapped else self._run(own, one, alone=alone)
             if outcome.ok:
                 return
         self._wrong(f"{own.label} was never done")

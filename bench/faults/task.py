@@ -30,8 +30,8 @@ from airflow_provider_sync.engine.job import (
     plan_window,
 )
 from airflow_provider_sync.errors import PermanentError, TransientError
-from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
 from airflow_provider_sync.readers.otsstream import OTSStreamReader
+from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
 from airflow_provider_sync.spec.job import Endpoint, JobSpec, Limits
 from airflow_provider_sync.spec.options import parse_options
 from airflow_provider_sync.spec.window import Window
@@ -75,14 +75,16 @@ class Task:
                 with self._job(window, store) as job:
                     return [report.to_json() for report in run_chain(job, window, chain)]
             return [
-                one for due in self._due(store, window, heal=heal) for one in self._alone(store, due, advance)
+                one
+                for due in self._due(store, window, heal=heal)
+                for one in self._alone(store, due, advance=advance)
             ]
 
     def plan(self, window: Window) -> dict[str, Any]:
         """Complete what was left open, then cut the window itself; the first of the mapped tasks."""
         with closing(self._store()) as store:
             *before, own = self._due(store, window, heal=True)
-            done = [one for due in before for one in self._alone(store, due, True)]
+            done = [one for due in before for one in self._alone(store, due, advance=True)]
             with self._job(own, store) as job:
                 planned = plan_window(job, own, parallelism=self.settings.concurrent)
                 return {"done": done, "planned": planned.to_json()}
@@ -101,7 +103,7 @@ class Task:
             advance(job, plan.window)
             return [report.to_json()]
 
-    def _alone(self, store: CheckpointStore, window: Window, advance: bool) -> list[dict[str, Any]]:
+    def _alone(self, store: CheckpointStore, window: Window, *, advance: bool) -> list[dict[str, Any]]:
         with self._job(window, store) as job:
             return [one.to_json() for one in run_chain(job, window, Chain(heal=False, advance=advance))]
 
