@@ -106,3 +106,33 @@ def test_files_move_between_the_folder_and_the_bucket(tmp_path: Path) -> None:
         process.terminate()
         _, errors = process.communicate(timeout=10)
     assert (process.returncode, errors) == (0, "")
+
+
+def test_without_a_folder_files_are_imagined() -> None:
+    command = [sys.executable, "-m", "airflow_provider_sync.localcloud", "--tablestore-port", "0"]
+    command += ["--oss-port", "0", "--nas-port", "0", "--file-system", "bmcpfs-mine"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        urls = dict(process.stdout.readline().split() for _ in range(3))
+        client = Client(
+            Config(
+                access_key_id="localcloud",
+                access_key_secret="localcloud-secret",
+                endpoint=urls["nas"].removeprefix("http://"),
+                protocol="http",
+            )
+        )
+        found = client.describe_file_systems(models.DescribeFileSystemsRequest()).body.file_systems
+        assert [one.file_system_id for one in found.file_system] == ["bmcpfs-mine"]
+        request = models.CreateDataFlowRequest(
+            file_system_id="bmcpfs-mine",
+            source_storage="oss://no-such-bucket",
+            file_system_path="/any/",
+            source_storage_path="/any/",
+        )
+        assert client.create_data_flow(request).body.data_flow_id.startswith("df-")
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+    assert process.returncode == 0

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from alibabacloud_nas20170626 import models
 from alibabacloud_tea_openapi.exceptions import ClientException
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 FS = "bmcpfs-localcloud"
 
@@ -64,6 +66,15 @@ def test_any_name_is_signed_and_read_right_by_both_clients(nas: Any, name: str) 
     )
     asyncio.run(nas.client.create_data_flow_sub_task_async(request))
     assert {one["target"] for one in nas.get("subtasks")} == {f"/oss/mnt{name}", f"/oss/async{name}"}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=60))
+def test_any_text_is_signed_as_the_service_reads_it(nas: Any, text: str) -> None:
+    nas.control("options", {"other_calls_per_minute": None})
+    wanted = models.DescribeDataFlowsRequestFilters(key="Description", value=text)
+    request = models.DescribeDataFlowsRequest(file_system_id=FS, filters=[wanted])
+    assert nas.client.describe_data_flows(request).body.data_flow_info.data_flow == []
 
 
 def test_a_wrong_secret_and_an_unknown_key_are_refused(nas: Any) -> None:
