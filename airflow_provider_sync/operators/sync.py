@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,6 +38,7 @@ SelfDependency = Literal["heal", "strict", "none"]
 _SELF_DEPENDENCIES = ("heal", "strict", "none")
 _JOB_SUFFIXES = (".json", ".jsonc")
 _FIVE_MINUTES = timedelta(minutes=5)
+log = logging.getLogger(__name__)
 
 
 class SyncOperator(BaseOperator):
@@ -151,9 +153,10 @@ class SyncOperator(BaseOperator):
         from airflow_provider_sync.operators._session import Session  # noqa: PLC0415
 
         environment = self._environment = self._environment or Environment()
-        store = _build.build_checkpoints(
-            self._spec(context, run, None if run is None else run.window), environment
-        )
+        window = None if run is None else run.window
+        for note in self._load(context, run, window).notes:
+            log.info("job file: %s", note)
+        store = _build.build_checkpoints(self._spec(context, run, window), environment)
         try:
             yield Session(
                 context=context,
