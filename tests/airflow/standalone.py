@@ -76,6 +76,9 @@ class Standalone:
             )
             try:
                 wait_for(self._healthy, 240, f"Airflow; see {log.name}")
+                # The first request to the API of tasks builds it, which takes a busy machine longer than tasks
+                # have patience.
+                self.pool.request("GET", f"{self.url}/execution/health", timeout=240)
                 self.token = self.call("POST", "/auth/token", LOGIN)["access_token"]
                 yield self
             finally:
