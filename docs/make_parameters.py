@@ -43,6 +43,7 @@ _OTHERS = {
     "airflow_provider_sync.notifications": ("sync_alerts", "SyncAlert"),
     "airflow_provider_sync.factory": ("dags_from_folder",),
 }
+_PACKAGE = "airflow_provider_sync."
 _REFUSED = "refused: "
 _ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 _PARAM = re.compile(r"^:param (?P<name>\w+): (?P<text>.*?)(?=^:param |^\s*$|\Z)", re.DOTALL | re.MULTILINE)
@@ -149,7 +150,11 @@ def _value(text: str) -> str:
 
 def _call(what: Any, module: str = "") -> str:
     """Describe a class or function by its signature and docstring."""
-    told = dict(_params(inspect.getdoc(what) or ""))
+    told: dict[str, str] = {}
+    arguments: dict[str, inspect.Parameter] = {}
+    for one in (what, *_hidden_bases(what)):
+        told = dict(_params(inspect.getdoc(one) or "")) | told
+        arguments = arguments | {**inspect.signature(one).parameters, **arguments}
     rows: list[tuple[str, ...]] = [
         (
             f"`{one.name}`",
@@ -157,7 +162,7 @@ def _call(what: Any, module: str = "") -> str:
             _shown(one.default),
             _sentence(told.get(one.name, "")),
         )
-        for one in inspect.signature(what).parameters.values()
+        for one in arguments.values()
         if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
     ]
     head: tuple[str, ...] = ("argument", "type", "default", "meaning")
@@ -165,6 +170,13 @@ def _call(what: Any, module: str = "") -> str:
         head, rows = head[:3], [row[:3] for row in rows]  # the prose says it
     line = f"`from {module or what.__module__} import {what.__name__}`"
     return f"### {what.__name__}\n\n{line}\n\n{_prose(what.__doc__)}\n\n{_table(head, rows)}"
+
+
+def _hidden_bases(what: Any) -> list[type[Any]]:
+    """Return our private base classes, which have no section of their own to refer to."""
+    bases = inspect.getmro(what)[1:] if inspect.isclass(what) else ()
+    own = [one for one in bases if one.__module__.startswith(_PACKAGE)]
+    return [one for one in own if one.__name__.startswith("_") or "._" in one.__module__]
 
 
 def _params(doc: str) -> Iterator[tuple[str, str]]:
