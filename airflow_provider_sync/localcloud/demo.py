@@ -115,6 +115,8 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> int:
     _say(f"2/4 Airflow: starting (logs in {places.home / 'logs'})")
     stack.enter_context(_airflow(places))
     _wait(lambda: _answers(f"{places.airflow}/api/v2/monitor/health"), "Airflow", places)
+    # The first request to the API of tasks builds it, which takes a busy machine longer than tasks wait.
+    _wait(lambda: _answers(f"{places.airflow}/execution/health"), "Airflow's API of tasks", places)
     _say("3/4 waiting for the first committed window")
     bucket = _open_bucket(places.oss)
     manifest = _wait(lambda: next(iter(_manifests(bucket)), None), "the first window", places)
