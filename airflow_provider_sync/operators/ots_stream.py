@@ -26,12 +26,13 @@ class OTSStreamToOSSOperator(SyncOperator):
     :param columns: what to export, in order: names, or ``{"name": …, "type": …}``. Needed in mode
         ``single_version_and_update_only``.
     :param bucket: empty takes the connection's.
-    :param object_name: name of the objects, to which window and split are added (see ``writer_options``).
+    :param object_name: name of the objects, to which window and split are added. As a template it is rendered for
+        the run: with ``heal``, keep times out of it, because a run writes earlier windows too.
     :param mode: ``single_version_and_update_only`` (a row per change) or ``multi_version`` (a row per cell).
-    :param export_sequence_info: add the change's place in the stream; only with ``multi_version``.
+    :param export_sequence_info: add the change's place in the stream, a text that sorts as the stream does.
     :param status_table: keeps progress, row for row as DataX does; made if it is not there.
-    :param write_mode: ``truncate`` replaces what this window wrote before, ``append`` adds to one object,
-        ``nonConflict`` refuses names that are taken.
+    :param write_mode: ``truncate`` replaces what this window wrote before, ``append`` adds objects (or, with
+        ``writeSingleObject``, to one object), ``nonConflict`` refuses names that are taken.
     :param file_format: ``csv``, ``text``, ``parquet`` or ``jsonl``.
     :param concurrent: shards read side by side in this task.
     :param error_limit: how many records may be rejected before the run fails.
