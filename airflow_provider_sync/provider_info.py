@@ -22,10 +22,17 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": _INTEGRATION, "external-doc-url": _DOCS, "tags": ["service"]},
         ],
-        "operators": _modules("operators.sync", "operators.ots_stream", "operators.groups"),
-        "sensors": _modules("sensors.window"),
-        "hooks": _modules("hooks.tablestore", "hooks.oss"),
-        "triggers": _modules("triggers.window"),
+        "operators": _modules(
+            "operators.sync",
+            "operators.ots_stream",
+            "operators.groups",
+            "operators.dataflow",
+            "operators.dataflow_tasks",
+            "operators.dataflow_files",
+        ),
+        "sensors": _modules("sensors.window", "sensors.dataflow"),
+        "hooks": _modules("hooks.tablestore", "hooks.oss", "hooks.cpfs"),
+        "triggers": _modules("triggers.window", "triggers.dataflow"),
         "connection-types": _connection_types(),
         "notifications": [f"{_PACKAGE}.notifications.SyncAlert"],
         "plugins": [{"name": "sync", "plugin-class": f"{_PACKAGE}.plugin.SyncPlugin"}],
@@ -43,7 +50,7 @@ def _connection_types() -> list[dict[str, Any]]:
     for the provider whose name sorts first (ours), and warns at every start about the second: so we keep
     quiet then, and our hook reads that provider's connections.
     """
-    types = [_TABLESTORE]
+    types = [_TABLESTORE, _CPFS]
     if not _installed(_ALIBABA_PROVIDER):
         types.append(_OSS)
     return types
@@ -126,5 +133,29 @@ _OSS: dict[str, Any] = {
             "schema": {"type": "boolean", "default": False},
         },
         **_AUTH_FIELDS,
+    },
+}
+
+_CPFS: dict[str, Any] = {
+    "connection-type": "cpfs",
+    "hook-name": "Alibaba Cloud CPFS",
+    "hook-class-name": f"{_PACKAGE}.hooks.cpfs.CpfsHook",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port"],
+        "relabeling": {"host": "Endpoint", "login": "AccessKey ID", "password": "AccessKey secret"},
+        "placeholders": {"host": "empty: by region, such as nas.cn-hangzhou.aliyuncs.com"},
+    },
+    "conn-fields": {
+        "region": _text("Region", "Such as cn-hangzhou; needed unless there is an endpoint."),
+        "network": {
+            "label": "Network",
+            "description": "Which of the region's endpoints: public, or the one inside a VPC.",
+            "schema": {"type": ["string", "null"], "enum": ["public", "vpc"], "default": "public"},
+        },
+        **_AUTH_FIELDS,
+        "oidc_provider_arn": _text("OIDC provider ARN", "For oidc_role_arn."),
+        "oidc_token_file_path": _text("OIDC token file", "For oidc_role_arn."),
+        "http_proxy": _text("HTTP proxy", "Instead of the environment's."),
+        "https_proxy": _text("HTTPS proxy", "Instead of the environment's."),
     },
 }

@@ -18,6 +18,7 @@ import airflow_provider_sync
 from airflow_provider_sync import provider_info
 
 INFO = provider_info.get_provider_info()
+FORMS = [provider_info._TABLESTORE, provider_info._OSS, provider_info._CPFS]
 
 
 def listed(section: str) -> set[str]:
@@ -59,27 +60,27 @@ def test_every_class_that_is_named_exists(path: str) -> None:
     assert isinstance(getattr(importlib.import_module(module), name), type)
 
 
-@pytest.mark.parametrize("form", [provider_info._TABLESTORE, provider_info._OSS])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_form_belongs_to_a_hook_of_that_type(form: dict[str, Any]) -> None:
     module, _, name = form["hook-class-name"].rpartition(".")
     assert getattr(importlib.import_module(module), name).conn_type == form["connection-type"]
 
 
 def test_what_a_form_asks_for_that_is_secret_is_a_password_field() -> None:
-    for form in (provider_info._TABLESTORE, provider_info._OSS):
+    for form in FORMS:
         for name, field in form["conn-fields"].items():
-            secret = "token" in name or "secret" in name
+            secret = ("token" in name and "file" not in name) or "secret" in name
             assert (field["schema"].get("format") == "password") is secret, name
 
 
 def test_the_oss_form_gives_way_to_alibabas_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     with_theirs = {one["connection-type"] for one in INFO["connection-types"]}
-    assert with_theirs == {"tablestore", "oss"}
+    assert with_theirs == {"tablestore", "oss", "cpfs"}
     monkeypatch.setattr(
         provider_info, "find_spec", lambda name: find_spec("json" if name.endswith("alibaba") else name)
     )
     without = {one["connection-type"] for one in provider_info.get_provider_info()["connection-types"]}
-    assert without == {"tablestore"}
+    assert without == {"tablestore", "cpfs"}
 
 
 def test_finding_the_provider_imports_nothing_heavy() -> None:

@@ -15,7 +15,7 @@ bucket             schema (type ``oss``)  ``bucket``
 
 Connections of Alibaba's provider (types ``oss`` and ``alibaba_cloud``, keys in extra) work as they are.
 ``extra.auth_type`` chooses the credentials; AK (the default) and STS need nothing more, the others ask
-Alibaba's credentials library for a token when the connection is resolved.
+Alibaba's credentials library for a token when the connection is resolved (type ``cpfs``: whenever one is needed).
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["connection_info", "resolve_connection"]
 
 _ANY_ALIBABA_SERVICE = "alibaba_cloud"
-_ALIBABA_KINDS = frozenset({"tablestore", "oss"})
+_ALIBABA_KINDS = frozenset({"tablestore", "oss", "cpfs"})
+_SIGNS_IN_ITSELF = frozenset({"cpfs"})  # its client renews credentials while it lives
 _FLAGS = {"path_style", "verify_answers"}
 _NUMBERS = {"timeout"}
 _READ_ELSEWHERE = frozenset(
@@ -77,7 +78,9 @@ def connection_info(connection: Connection, kinds: Sequence[str] = ()) -> Connec
     secret = connection.password or str(extra.get("access_key_secret") or "")
     token = str(extra.get("security_token") or extra.get("sts_token") or "")
     key = connection.login or str(extra.get("access_key_id") or "")
-    if auth_type in FETCHED_AUTH_TYPES:
+    if kind in _SIGNS_IN_ITSELF:
+        extra["auth_type"] = auth_type if auth_type != "AK" or not token else "STS"
+    elif auth_type in FETCHED_AUTH_TYPES:
         key, secret, token = fetch_credentials(auth_type, key, secret, extra, path)
     elif auth_type not in {"AK", "STS"}:
         raise ConfigError(

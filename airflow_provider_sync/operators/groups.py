@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context, TaskGroup, XComArg
 
 from airflow_provider_sync.errors import ConfigError
-from airflow_provider_sync.operators._errors import airflow_errors
+from airflow_provider_sync.hooks._errors import airflow_errors
 from airflow_provider_sync.operators.ots_stream import OTSStreamToOSSOperator
 
 if TYPE_CHECKING:

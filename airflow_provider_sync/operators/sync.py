@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_sync.errors import ConfigError
-from airflow_provider_sync.operators._errors import airflow_errors
+from airflow_provider_sync.hooks._errors import airflow_errors
 from airflow_provider_sync.operators._observe import (
     FAILURE_KEY,
     ProgressBoard,
