@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from airflow_provider_sync.clients.tablestore.client import TablestoreClient
 from airflow_provider_sync.clients.tablestore.columns import CellTable, parse_records
 from airflow_provider_sync.clients.tablestore.descriptions import StreamPage
 from airflow_provider_sync.clients.tablestore.errors import TrimmedError
+from airflow_provider_sync.clients.tablestore.plainbuffer import decode_stream_record
 from airflow_provider_sync.clients.tablestore.rows import SequenceInfo
 from airflow_provider_sync.engine.contract import Environment
 from airflow_provider_sync.errors import CorruptDataError, DataLossError, TransientError
@@ -95,6 +97,7 @@ class ShardLog:
     started_at_end: bool = False
     _last: SequenceInfo | None = None
     _sent: int = 0
+    _ahead: Future[StreamPage] | None = None
 
     def slices(self) -> Iterator[Slice]:
         """Yield the window's records page by page, in log order."""
@@ -106,18 +109,20 @@ class ShardLog:
             self.end = self.upper
             return
         self._last = self.lower.last if self.lower else None
-        yield from self._read(self._stop_rule())
+        with ThreadPoolExecutor(1, "ahead") as pool:
+            yield from self._read(self._stop_rule(), pool)
         if self.upper is not None:
             self.end = self.upper
         if self.end is None:
             raise RuntimeError(f"shard {self.shard_id}: reading stopped without an end")
 
-    def _read(self, stop: _Stop) -> Iterator[Slice]:
+    def _read(self, stop: _Stop, pool: ThreadPoolExecutor) -> Iterator[Slice]:
         iterator, skip = self._start()
         empty = 0
         while self.upper is None or iterator != self.upper.at:
             self.environment.check_cancelled()
             page, iterator, skip = self._page(iterator, skip)
+            self._fetch_ahead(page, iterator, stop, pool)
             empty = 0 if page.records else empty + 1
             if page.records:
                 cells = parse_records(page.records)
@@ -161,7 +166,7 @@ class ShardLog:
     def _page(self, iterator: str, skip: _Skip | None) -> tuple[StreamPage, str, _Skip | None]:
         """Return a page, the iterator that gave it, and what to leave out of it."""
         try:
-            return self.client.get_stream_records(iterator, table_name=self.table_name), iterator, skip
+            return self._fetch(iterator), iterator, skip
         except TrimmedError as error:
             # An idle shard's iterator ages although nothing behind it is gone: what retention still guarantees
             # is found again by time. Records older than that are lost for good.
@@ -178,6 +183,30 @@ class ShardLog:
         if again == iterator:
             raise TransientError(f"shard {self.shard_id}: a new iterator is trimmed at once; try again")
         return self.client.get_stream_records(again, table_name=self.table_name), again, _Skip(start, last)
+
+    def _fetch(self, iterator: str) -> StreamPage:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            return ahead.result()
+        return self.client.get_stream_records(iterator, table_name=self.table_name)
+
+    def _fetch_ahead(self, page: StreamPage, iterator: str, stop: _Stop, pool: ThreadPoolExecutor) -> None:
+        """Fetch the next page while this one is decoded, if it will be asked for.
+
+        It will not be where the last record is beyond the window, so that a window's end costs no extra read
+        (save where clocks stepped back right there).
+        """
+        following = page.next_iterator
+        if not page.records or page.may_more is False or following in (None, iterator):
+            return
+        if self.upper is not None and following == self.upper.at:
+            return
+        try:
+            _, _, last = decode_stream_record(page.records[-1])
+        except CorruptDataError:
+            return  # decoding the page tells what is wrong with it
+        if not stop.is_beyond(last):
+            self._ahead = pool.submit(self.client.get_stream_records, following, table_name=self.table_name)
 
     def _stop_rule(self) -> _Stop:
         """Say which record is the first beyond the window: the one behind a fixed mark, else the first in time."""
@@ -243,6 +272,14 @@ class _Stop:
     at: SequenceInfo | None = None
     after: SequenceInfo | None = None
     time: int | None = None
+
+    def is_beyond(self, place: SequenceInfo) -> bool:
+        """Tell whether a record at this place ends the window."""
+        if self.at is not None:
+            return place >= self.at
+        if self.after is not None:
+            return place > self.after
+        return self.time is not None and place.timestamp // 1000 >= self.time
 
     def first_beyond(self, cells: CellTable, first: int) -> int:
         """Return the index of the first record beyond the window, the page's count if all belong to it."""
