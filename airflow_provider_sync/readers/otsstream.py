@@ -208,6 +208,16 @@ class OTSStreamReader(Reader):
             if shard not in finished
         }
         groups = _group(families(active), request.parallelism)
+        if request.end is not None and "groups" in request.end:
+            # The run that fixed the end also fixed how it cut the window: names and order of rows hang on it, and
+            # must not change because meanwhile somebody else's run told which shards were over before.
+            groups = [[list(family) for family in group] for group in request.end["groups"]]
+            grouped = {shard for group in groups for family in group for shard in family}
+            active = {
+                shard: tuple(one for one in above if one in grouped)
+                for shard, above in active.items()
+                if shard in grouped
+            }
         key = [(column.name, _KEY_TYPES[column.type]) for column in table.primary_key]
         splits = [
             Split(
@@ -226,6 +236,7 @@ class OTSStreamReader(Reader):
                                 "upper": None if end is None else end[shard].to_json(),
                             }
                             for shard in family
+                            if shard in active
                         ]
                         for family in group
                     ],
@@ -233,7 +244,8 @@ class OTSStreamReader(Reader):
             )
             for index, group in enumerate(groups)
         ]
-        return Plan(self._export(key).schema, tuple(splits), {"stream_id": stream_id, "finished": finished})
+        detail = {"stream_id": stream_id, "finished": finished, "groups": groups}
+        return Plan(self._export(key).schema, tuple(splits), detail)
 
     def _stream_of(self, table: TableDescription) -> str:
         if not table.stream_enabled or not table.stream_id:
@@ -397,11 +409,11 @@ class OTSStreamReader(Reader):
     # Remembering
 
     def boundary(self, plan: Plan, ends: Mapping[str, JsonObject]) -> JsonObject:
-        """Return where every shard stands at the window's end; shards that ended earlier stay in it."""
+        """Return where every shard stands at the window's end, those that ended earlier too, and how it was cut."""
         shards = {shard: Mark(SHARD_END).to_json() for shard in plan.detail["finished"]}
         for position in ends.values():
             shards.update(position["shards"])
-        return {"stream_id": plan.detail["stream_id"], "shards": shards}
+        return {"stream_id": plan.detail["stream_id"], "shards": shards, "groups": plan.detail["groups"]}
 
     def acknowledge(self, plan: Plan, window: Window, boundary: JsonObject) -> None:
         """Write DataX's rows for this window's end, so that it could go on from here."""

@@ -318,6 +318,24 @@ def test_many_shards_read_the_same_rows_in_the_same_order_whatever_the_concurren
     assert sorted(values(one[0])) == list(range(160))
 
 
+def test_a_window_is_cut_the_same_way_again_whatever_is_known_or_asked_by_then(cloud):
+    store = MemoryStore()
+    cloud.at(10)
+    cloud.put(*"abcdefgh")
+    parent = cloud.control("POST", "shards/split", {"table": "orders"})["parent"]
+    cloud.at(400)
+    cloud.put(*"abcdefgh")
+    cloud.at(1000)
+    first, report = read(cloud, window(300, 600), store=store, concurrent=2)
+    assert report.splits == 1  # the split connects all shards
+    read(cloud, window(0, 300), store=store, concurrent=2)  # and now the parent is known to be over before
+    assert read(cloud, window(300, 600), store=store, concurrent=2)[1].splits == 1
+    cloud.control("POST", "shards/trim", {"table": "orders", "shard": parent, "all": True})
+    cloud.control("POST", "shards/retire", {"table": "orders"})
+    again, report = read(cloud, window(300, 600), store=store, concurrent=3)
+    assert (again, report.splits) == (first, 1)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_happens_to_shards_and_clocks_every_record_is_in_one_window(cloud, seed):
     """Random splits, merges, epoch steps, empty pages and idle times; windows run late, early, twice, alone."""
