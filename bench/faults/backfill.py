@@ -44,9 +44,9 @@ def run_backfill(world: World, seed: int) -> tuple[Findings, int]:
         world.real_time()
         world.reset(START + 1)
         world.control("tablestore", "POST", "options", {"page_rows": 100})
-        history = History(world, chance, stream_hours=168)
+        history = History(world, chance, stream_hours=168, writes=80)
         try:
-            for moment in sorted(chance.uniform(1, _WINDOWS * _WIDTH) for _ in range(600)):
+            for moment in sorted(chance.uniform(1, _WINDOWS * _WIDTH) for _ in range(500)):
                 world.at(START + moment)
                 history.event()
         finally:

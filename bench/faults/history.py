@@ -26,14 +26,25 @@ _PAD = 300_000
 
 
 class History:
-    """Writes what the job is to read. ``large`` makes some rows so big that a window takes several parts."""
+    """Writes what the job is to read.
+
+    ``large`` makes some rows so big that a window takes several parts; ``writes`` are how many writes there are for
+    five other events.
+    """
 
     def __init__(
-        self, world: World, chance: random.Random, *, stream_hours: int, large: bool = False
+        self,
+        world: World,
+        chance: random.Random,
+        *,
+        stream_hours: int,
+        large: bool = False,
+        writes: int = 10,
     ) -> None:
         self._world = world
         self._chance = chance
         self._large = 8 if large else 0
+        self._writes = writes
         self._numbers = itertools.count()
         self._began = world.now
         self._back = 0.0
@@ -50,7 +61,7 @@ class History:
 
     def event(self) -> str:
         """Let one thing happen now; return its name."""
-        kinds = ("write",) * 10 + ("split", "split", "merge", "epoch", "page")
+        kinds = ("write",) * self._writes + ("split", "split", "merge", "epoch", "page")
         kind = self._chance.choice(kinds)
         getattr(self, kind)()
         return kind
