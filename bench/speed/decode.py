@@ -15,7 +15,7 @@ from speed.rows import COLUMNS, TEXT_COLUMNS, records
 
 __all__ = ["SUBJECTS"]
 
-_SAMPLE = 20_000  # records held in memory; they are gone over again until all rows are done
+_SAMPLE = 10_000  # records held in memory; they are gone over again until all rows are done
 _SLOW_SHARE = 20  # decoders that go record by record get this part of the rows
 
 _Page = tuple[list[bytes], list[int]]
