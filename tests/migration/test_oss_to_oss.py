@@ -100,9 +100,8 @@ def test_a_source_changed_after_the_plan_is_not_copied_by_its_old_version(oss, f
 
 @pytest.mark.parametrize("versioning", ["", "Enabled"])
 @pytest.mark.parametrize("existed", [False, True])
-def test_what_somebody_writes_after_the_plan_is_not_clobbered(
-    oss, tmp_path, folder, spec, versioning, existed
-):
+def test_what_somebody_writes_after_the_plan_is_not_clobbered(oss, tmp_path, spec, versioning, existed):
+    folder = JobFolder(LocalFiles(tmp_path / "state"), spec.job)
     oss.control("bucket", {"name": "lake", "versioning": versioning})
     if existed:
         oss.sdk.put_object("out/a", b"before the migration")
