@@ -139,9 +139,17 @@ def may_fail(faults: Sequence[dict[str, Any]]) -> bool:
 
 
 BROKEN = (
-    {"service": "oss", "action": "error", "status": 403, "code": "AccessDenied", "operation": "PutObject"},
     {
         "service": "oss",
+        "key": "out/",
+        "action": "error",
+        "status": 403,
+        "code": "AccessDenied",
+        "operation": "PutObject",
+    },
+    {
+        "service": "oss",
+        "key": "out/",
         "action": "error",
         "status": 403,
         "code": "AccessDenied",
@@ -149,13 +157,14 @@ BROKEN = (
     },
     {
         "service": "oss",
+        "key": "out/",
         "action": "error",
         "status": 403,
         "code": "AccessDenied",
         "operation": "Complete.*|Append.*",
     },
-    {"service": "oss", "action": "error", "status": 500, "operation": "PutObject"},
-    {"service": "oss", "action": "throttle", "operation": "Initiate.*|Append.*"},
+    {"service": "oss", "key": "out/", "action": "error", "status": 500, "operation": "PutObject"},
+    {"service": "oss", "key": "out/", "action": "throttle", "operation": "Initiate.*|Append.*"},
     {
         "service": "tablestore",
         "action": "error",
@@ -169,4 +178,4 @@ BROKEN = (
         "operation": "DescribeStream",
     },
 )
-"""Faults that last: a run that meets one must fail, and leave everything to the next."""
+"""Faults that last: a run that meets one must fail, and leave everything to the next. Progress can be kept."""
