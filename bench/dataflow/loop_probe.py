@@ -1,0 +1,69 @@
+"""Measures, inside the triggerer, for how long its event loop is kept from running."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+__all__ = ["LoopProbe", "LoopProbeTrigger"]
+
+_STEP = 0.005
+
+
+class LoopProbeTrigger(BaseTrigger):
+    """Sleep in small steps beside the triggers under test, and note every sleep that took too long.
+
+    Each file ``folder/<pid>-<start>.json`` holds ``[[Unix time, late by ms, CPU ms of the loop's thread], …]`` of the
+    sleeps that were more than 20 ms late. CPU time far below the delay means that the machine was busy, or another
+    thread had the interpreter, not that the loop's own code took that long. It ends when ``folder/stop`` exists.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class and its argument."""
+        return "dataflow.loop_probe.LoopProbeTrigger", {"folder": self.folder}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Measure until told to stop."""
+        folder = Path(self.folder)
+        file = folder / f"{os.getpid()}-{time.time():.3f}.json"
+        late: list[tuple[float, float, float]] = []
+        written = time.monotonic()
+        while not (time.monotonic() - written > 1 and (folder / "stop").exists()):
+            before, cpu = time.perf_counter(), time.thread_time()
+            await asyncio.sleep(_STEP)
+            delay = (time.perf_counter() - before - _STEP) * 1000
+            if delay > 20:
+                late.append((time.time(), round(delay, 1), round((time.thread_time() - cpu) * 1000, 1)))
+            if time.monotonic() - written > 1:
+                file.write_text(json.dumps(late))
+                written = time.monotonic()
+        file.write_text(json.dumps(late))
+        yield TriggerEvent(None)
+
+
+class LoopProbe(BaseOperator):
+    """Runs the probe beside the tasks of a DAG run."""
+
+    def __init__(self, *, folder: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.folder = folder
+
+    def execute(self, context: Context) -> None:
+        """Wait in the triggerer."""
+        del context
+        self.defer(trigger=LoopProbeTrigger(self.folder), method_name="done")
+
+    def done(self, context: Context, event: Any = None) -> None:
+        """Have nothing left to do."""
