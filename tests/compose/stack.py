@@ -125,18 +125,8 @@ class Stack:
         user, data = self.services["postgres"]["environment"]["POSTGRES_USER"], home / "data"
         if os.getuid() == 0:
             shutil.chown(home, "postgres")
-        command = [
-            _postgres("initdb"),
-            "-D",
-            data,
-            "-U",
-            user,
-            "-A",
-            "trust",
-            "--no-sync",
-            "--locale",
-            "C.UTF-8",
-        ]
+        options = ["-U", user, "-A", "trust", "--no-sync", "--locale=C.UTF-8"]
+        command: list[str | Path] = [_postgres("initdb"), "-D", data, *options]
         subprocess.run(command, check=True, cwd=home, capture_output=True, **_unprivileged())
         # The image creates POSTGRES_DB at its first start; single-user mode does the same.
         name = self.services["postgres"]["environment"]["POSTGRES_DB"]
@@ -295,7 +285,7 @@ def _unprivileged() -> dict[str, Any]:
 
 def _descendants(pid: int) -> list[psutil.Process]:
     try:
-        return psutil.Process(pid).children(recursive=True)
+        return list(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
 
