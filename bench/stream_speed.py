@@ -105,7 +105,7 @@ def _line(name: str, done: dict[str, Measured]) -> dict[str, object]:
     return {
         "name": name,
         "rows_s": _rounded(one.rows_s, 0),
-        "mb_s": _rounded(one.mb_s, 1),
+        "mb_s": _rounded(one.mb_s, 3),
         "cpu_s": _rounded(one.cpu_s, 3),
         "peak_mb": _rounded(one.peak_mb, 0),
         "ratio": _rounded(_ratio(one, peer, done), 2),

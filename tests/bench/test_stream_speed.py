@@ -40,9 +40,9 @@ def run(*arguments: str) -> dict[str, dict[str, object]]:
     return {line["name"]: line for line in lines}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)  # twenty-two processes, six of which load Airflow
 def test_every_subject_gives_one_line_of_figures():
-    lines = run("--rows", "400")
+    lines = run("--rows", "1000")
     assert set(lines) == DECODERS | ENCODERS | WAYS | WITHOUT_ROWS
     for name, line in lines.items():
         assert set(line) >= KEYS, name
@@ -52,12 +52,12 @@ def test_every_subject_gives_one_line_of_figures():
             assert line["rows_s"] is None, name
         else:
             assert line["rows"] >= 20, name
-            assert line["rows_s"] > 0, name
-            assert line["mb_s"] > 0, name
+            assert line["rows_s"] > 0, line
+            assert line["mb_s"] > 0, line
         if line["ratio_to"] in lines:
             peer = lines[line["ratio_to"]]
             assert line["ratio"] == pytest.approx(line["rows_s"] / peer["rows_s"], rel=0.1, abs=0.01), name
-    assert lines["stream_to_csv"]["written"] == 400
+    assert lines["stream_to_csv"]["written"] == 1000
     assert lines["empty_window"]["requests"] > 0
     assert lines["dag_import"]["ratio"] > 0
 
