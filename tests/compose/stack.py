@@ -130,7 +130,7 @@ class Stack:
         subprocess.run(command, check=True, cwd=home, capture_output=True, **_unprivileged())
         # The image creates POSTGRES_DB at its first start; single-user mode does the same.
         name = self.services["postgres"]["environment"]["POSTGRES_DB"]
-        single = [_postgres("postgres"), "--single", "-D", data, "postgres"]
+        single: list[str | Path] = [_postgres("postgres"), "--single", "-D", data, "postgres"]
         create = f"CREATE DATABASE {name}\n".encode()
         subprocess.run(single, check=True, cwd=home, capture_output=True, input=create, **_unprivileged())
 
