@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
-from airflow.sdk import BaseNotifier, BaseXCom, Context, Variable, conf
+from airflow.sdk import BaseNotifier, BaseXCom, Context, DagRunState, Variable, conf
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.notifications.incident import (
@@ -28,6 +28,7 @@ from airflow_provider_sync.notifications.incident import (
 from airflow_provider_sync.notifications.message import Message
 from airflow_provider_sync.operators._observe import FAILURE_KEY
 from airflow_provider_sync.spec.window import Window, to_millis
+from airflow_provider_sync.timetables.deadline import RunCreatedDeadline
 
 __all__ = ["SyncAlert", "sync_alerts"]
 
@@ -41,7 +42,7 @@ def sync_alerts(*, late_after: timedelta | None = _QUARTER, **channels: Any) -> 
     """Return the arguments that make a DAG tell of failures, of runs that come late, and of recovery.
 
     ``DAG(…, **sync_alerts(webhook_conn_id="ops"))``. A run is late when it is not a success ``late_after``
-    (None: never) after it was queued. ``channels`` are those of :class:`SyncAlert`.
+    (None: never) after it was created. ``channels`` are those of :class:`SyncAlert`.
     """
     arguments: dict[str, Any] = {
         "on_failure_callback": SyncAlert(event="failed", **channels),
@@ -49,7 +50,7 @@ def sync_alerts(*, late_after: timedelta | None = _QUARTER, **channels: Any) -> 
     }
     if late_after is not None:
         arguments["deadline"] = DeadlineAlert(
-            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            reference=RunCreatedDeadline(),
             interval=late_after,
             callback=AsyncCallback(SyncAlert, kwargs={"event": "late", **channels}),
         )
@@ -105,6 +106,8 @@ class SyncAlert(BaseNotifier):
             left, closed = close(incidents, run_id, _committed(context, dag_id, run_id))
             messages = [_message("recovered", dag_id, run_id, one) for one in closed]
         else:
+            if self.event == "late" and _has_succeeded(dag_id, run_id):
+                return  # done after all, while this callback waited for its turn
             now = datetime.now(UTC).isoformat(timespec="seconds")
             failure = _failure(context, dag_id, run_id, "late" if self.event == "late" else "failed")
             left, news = open_or_repeat(incidents, failure, now)
@@ -152,6 +155,12 @@ def _identity(context: Mapping[str, Any]) -> tuple[str, str]:
     dag = context.get("dag")
     dag_id = dag.dag_id if dag is not None else context["ti"].dag_id
     return str(dag_id), str(context["run_id"])
+
+
+def _has_succeeded(dag_id: str, run_id: str) -> bool:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: PLC0415 - not for parsing
+
+    return bool(RuntimeTaskInstance.get_dagrun_state(dag_id, run_id) == DagRunState.SUCCESS)
 
 
 def _failure(

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_provider_sync.timetables.deadline import RunCreatedDeadline
 from airflow_provider_sync.timetables.safety_lag import SafetyLagTimetable
 
 __all__ = ["SyncPlugin"]
@@ -17,13 +18,16 @@ _API_SERVER = ["api-server"]
 
 
 class SyncPlugin(AirflowPlugin):
-    """Registers the timetable, without which a DAG that uses it can't be scheduled, and a view of progress.
+    """Registers what DAGs refer to (the timetable, the start of deadlines), and a view of progress.
+
+    Without the plugin in every component, a DAG that uses them can't be scheduled.
 
     The view is one static file: what it shows it asks of Airflow's own API, which checks who is asking.
     """
 
     name = "sync"
     timetables: list[Any] = [SafetyLagTimetable]  # noqa: RUF012 - the base class declares it so
+    deadline_references: list[Any] = [RunCreatedDeadline]  # noqa: RUF012
     react_apps: list[Any] = [  # noqa: RUF012
         {
             "name": "Sync progress",

@@ -94,13 +94,16 @@ class Standalone:
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """Send one request, return the JSON of a good answer."""
-        headers = {"Content-Type": "application/json"}
+        """Send one request, return the JSON of a good answer; SQLite may be locked by another process."""
+        headers = {"Content-Type": "application/json", "Connection": "close"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        answer = self.pool.request(
-            method, f"{self.url}{path}", body=None if body is None else json.dumps(body), headers=headers
-        )
+        data = None if body is None else json.dumps(body)
+        for patience in (1, 2, 4, 8, 0):
+            answer = self.pool.request(method, f"{self.url}{path}", body=data, headers=headers)
+            if answer.status < 500 or b"atabase" not in answer.data or not patience:
+                break
+            time.sleep(patience)
         assert answer.status < 300, f"{method} {path}: {answer.status} {answer.data.decode()}"
         return json.loads(answer.data) if answer.data else None
 
@@ -165,9 +168,21 @@ class Dag:
         self.call("PATCH", f"/dagRuns/{run_id}", {"state": state})
 
     def backfill(self, start: str, end: str, **options: Any) -> int:
-        """Create a backfill over ticks from ``start`` to ``end``; return its id."""
+        """Create a backfill of the windows that start from ``start`` to ``end``; return its id."""
         body = {"dag_id": self.dag_id, "from_date": start, "to_date": end, **options}
-        return int(self.airflow.call("POST", "/api/v2/backfills", body)["id"])
+        before = self._backfills()
+        try:
+            return int(self.airflow.call("POST", "/api/v2/backfills", body)["id"])
+        except AssertionError as error:
+            # A locked SQLite makes Airflow say no after it has begun; then the backfill is there.
+            if "409" not in str(error):
+                raise
+            (made,) = self._backfills() - before
+            return made
+
+    def _backfills(self) -> set[int]:
+        path = f"/ui/backfills?dag_id={self.dag_id}"
+        return {int(one["id"]) for one in self.airflow.call("GET", path)["backfills"]}
 
     def finished(self, run_id: str, seconds: float = 300) -> str:
         """Wait for the end of a run; return its state."""

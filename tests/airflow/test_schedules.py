@@ -79,7 +79,10 @@ def test_a_window_that_fails_for_good_stops_the_next_ones_and_the_first_run_afte
     run = dag.trigger()
     assert dag.finished(run) == "success"
     check_complete(world, "healed")
-    healed = dag.xcom(run, "move")["windows"]
+    # The run by hand, or one that the schedule had in the queue: whichever came first repaired everything.
+    later = [one["dag_run_id"] for one in dag.runs() if one["state"] == "success"][1:]
+    repairs = [done for done in (dag.xcom(one, "move")["windows"] for one in later) if len(done) > 1]
+    (healed,) = repairs
     assert healed[0]["start"] == int(broken.timestamp() * 1000)
     assert len(healed) >= WINDOWS - 1
 

@@ -46,10 +46,11 @@ def test_a_window_that_mapped_tasks_copy_is_committed_whole(world: World) -> Non
 
 
 def test_a_run_that_is_late_is_told_once_and_so_is_its_success(world: World) -> None:
-    world.lake.break_oss(f"late/.*{label(world.first)}", action="delay", seconds=25, count=1)
+    world.lake.break_oss(f"late/.*{label(world.first)}", status=503, code="ServiceUnavailable")
     dag = world.airflow.dag("late")
     dag.pause(paused=False)
     wait_for(lambda: world.hook.events("late"), 120, "the news that it is late")
+    world.lake.cure_oss()
     dag.wait(lambda states: states == ["success"], "to be done")
     wait_for(lambda: world.hook.events("late")[1:], 60, "the news that it is done")
     assert world.hook.events("late") == ["late", "recovered"]
