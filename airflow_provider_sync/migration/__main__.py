@@ -66,9 +66,7 @@ class _Command:
     def __init__(self, job: Mapping[str, Any]) -> None:
         unknown = set(job) - {"migration", "source", "target", "state"}
         if unknown:
-            raise ConfigError(
-                sorted(unknown)[0], reason="unknown", allowed="migration, source, target, state"
-            )
+            raise ConfigError(min(unknown), reason="unknown", allowed="migration, source, target, state")
         self._job = job
         self._spec = MigrationSpec.of(job.get("migration", {}))
         state, connection = _end(job, "state")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,8 @@ from airflow_provider_sync.migration.spec import MigrationSpec
 from airflow_provider_sync.migration.tasks import Entry
 
 __all__ = ["Copier"]
+
+log = logging.getLogger(__name__)
 
 
 class Copier:
@@ -215,9 +218,16 @@ class Copier:
             except TargetConflictError as error:
                 raise _TakenError(error, size, checksum) from error
         except BaseException:
-            self._target.abort(item.key, upload)
+            self._abandon(item, upload)
             raise
         return self._done(item._replace(size=size), stored, prepared, note)
+
+    def _abandon(self, item: ObjectInfo, upload: str) -> None:
+        try:
+            self._target.abort(item.key, upload)
+        except SyncError as error:
+            # what made the upload fail is what the caller must hear
+            log.warning("%s%s: upload %s is left behind: %s", self._target.name, item.key, upload, error)
 
     def _piece(self, item: ObjectInfo) -> int:
         limits = self._target.limits

@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from airflow_provider_sync.errors import ConfigError, CorruptDataError, NotFoundError
 from airflow_provider_sync.migration.files import FileStore
+from airflow_provider_sync.migration.spec import check_job_name
 from airflow_provider_sync.migration.tasks import Task, decode_task, task_name
 
 __all__ = ["JobFolder", "TaskState"]
@@ -39,7 +40,7 @@ class JobFolder:
 
     def __init__(self, files: FileStore, job: str) -> None:
         self.files = files
-        self.job = job
+        self.job = check_job_name(job)
         self.root = f"master/jobs/{job}/"
         self.worker = f"worker/jobs/{job}/tasks/"
         digest = hashlib.md5(job.encode(), usedforsecurity=False).hexdigest().upper()

@@ -46,6 +46,8 @@ def plan_job(
     either, and all progress. A job of that name with another spec is refused. ``dry_run`` writes nothing.
     """
     environment = environment or Environment()
+    if folder.job != spec.job:
+        raise ConfigError("migration.job", spec.job, allowed=f"{folder.job!r}, the folder's")
     if dry_run:
         source.check()
         target.check()

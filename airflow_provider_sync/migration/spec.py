@@ -11,7 +11,7 @@ from typing import Any, Literal
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.spec.options import option, parse_options
 
-__all__ = ["MigrationSpec"]
+__all__ = ["MigrationSpec", "check_job_name"]
 
 _JOB = re.compile(r"[A-Za-z0-9_-]{4,128}")
 _MAX_COUNT = 50_000
@@ -28,6 +28,13 @@ _RANGES: dict[str, tuple[int, int]] = {
     "multipart_threshold": (1, 5 * 1024 * _MIB),
     "bytes_in_flight": (_MIB, 2**40),
 }
+
+
+def check_job_name(job: str) -> str:
+    """Return a name that is safe as a folder's, in any store; others raise ConfigError."""
+    if not _JOB.fullmatch(job):
+        raise ConfigError("migration.job", job, allowed="4 to 128 letters, digits, _ or -")
+    return job
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +112,7 @@ class MigrationSpec:
     )
 
     def __post_init__(self) -> None:
-        if not _JOB.fullmatch(self.job):
-            raise ConfigError("migration.job", self.job, allowed="4 to 128 letters, digits, _ or -")
+        check_job_name(self.job)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:

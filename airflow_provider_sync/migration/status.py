@@ -6,13 +6,13 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from airflow_provider_sync.migration.folder import JobFolder, TaskState
 
-__all__ = ["JobStat", "failed_objects", "stat", "tasks_to_run"]
+__all__ = ["JobStat", "failed_objects", "slices", "stat", "tasks_to_run"]
 
 JobState = Literal["Unknown", "Scanning", "Pending", "Running", "Succeed", "Failed"]
 
@@ -158,3 +158,9 @@ def failed_objects(folder: JobFolder) -> Iterator[dict[str, str]]:
             for place in folder.finished_folders(task):
                 data = folder.files.read(f"{place}error.list") or b""
                 yield from csv.DictReader(io.StringIO(data.decode(), newline=""))
+
+
+def slices(seqs: Sequence[int], most: int) -> list[list[int]]:
+    """Deal task numbers out to at most ``most`` workers (Airflow's map limit), alike in number and kind."""
+    count = min(most, len(seqs))
+    return [list(seqs[first::count]) for first in range(count)]

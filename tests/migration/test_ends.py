@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
 import threading
 from collections.abc import Callable, Iterator
@@ -14,9 +15,14 @@ from airflow_provider_sync.clients.oss.crc import crc64
 from airflow_provider_sync.errors import ConfigError, PermanentError, SyncError, TargetConflictError
 from airflow_provider_sync.migration.ends import open_source, open_target
 from airflow_provider_sync.migration.errors import SourceChangedError, SourceGoneError
+from airflow_provider_sync.migration.files import LocalFiles
+from airflow_provider_sync.migration.folder import JobFolder
 from airflow_provider_sync.migration.objects import Attributes, ObjectInfo, Prepared
+from airflow_provider_sync.migration.plan import plan_job
+from airflow_provider_sync.migration.run import TaskRunner
 from airflow_provider_sync.migration.sources.http_list import HttpListSource
 from airflow_provider_sync.migration.sources.local import LocalSource
+from airflow_provider_sync.migration.status import failed_objects, stat
 from airflow_provider_sync.migration.targets.local import LocalTarget
 from airflow_provider_sync.migration.targets.s3 import S3Target
 
@@ -379,3 +385,48 @@ def test_a_target_prefix_is_a_folder(oss):
     for prefix in ("/out/", "out"):
         with pytest.raises(ConfigError, match=r"target\.prefix"):
             open_target({"type": "oss", "bucket": "lake", "prefix": prefix}, oss.connection)
+
+
+@pytest.mark.parametrize("ranged", [True, False])
+def test_a_list_of_urls_is_migrated_with_an_error_for_every_bad_one(tmp_path, oss, web, spec, ranged):
+    folder = JobFolder(LocalFiles(tmp_path / "state"), spec.job)
+    web.ranged = ranged
+    web.objects = {"a b": b"1", "big": bytes(range(256)) * (10 * 1024), "empty": b""}
+    names = ["a b", "big", "empty", "gone", "loop1"]
+    (tmp_path / "list").write_text("".join(f"{web.url} {name}\n" for name in [*names, "a b"]) + "x\n")
+    source, target = HttpListSource(tmp_path / "list"), oss.target("in/")
+    spec = dataclasses.replace(spec, multipart_threshold=MIB, part_size=MIB)
+    summary = plan_job(spec, source, target, folder)
+    assert (summary.objects, summary.rejected) == (5, 1)
+    report = TaskRunner(spec, source, target, folder).run(0)
+    source.close()
+    assert oss.contents() == {f"in/{key}": body for key, body in web.objects.items()}
+    assert (report.copied, report.reasons) == (3, {"SOURCE_DELETED": 1, "FAILED": 1})
+    assert oss.requests("UploadPart") == 3
+    assert {row["key"]: row["code"] for row in failed_objects(folder)} == {
+        "x": "REJECTED",
+        "gone": "SOURCE_DELETED",
+        "loop1": "FAILED",
+    }
+    assert stat(folder).state == "Failed"
+
+
+@pytest.mark.parametrize("target_kind", ["s3", "local"])
+def test_oss_is_migrated_to_s3_and_to_folders(tmp_path, oss, s3, target_kind, spec):
+    bucket_name = f"dst-{target_kind}"
+    objects = {"a/b": b"1", "big": bytes(range(256)) * (44 * 1024), "empty": b""}
+    for key, body in objects.items():
+        oss.sdk.put_object(key, body, headers={"x-oss-meta-a": "b"})
+    s3.bucket(bucket_name, {})
+    target = S3Target(s3.client(), bucket_name) if target_kind == "s3" else LocalTarget(tmp_path)
+    folder = JobFolder(LocalFiles(tmp_path.parent / f"{tmp_path.name}-state"), spec.job)
+    spec = dataclasses.replace(spec, multipart_threshold=MIB, part_size=5 * MIB)
+    plan_job(spec, oss.source(), target, folder)
+    report = TaskRunner(spec, oss.source(), target, folder).run(0)
+    assert (report.copied, report.failed) == (3, 0)
+    if target_kind == "s3":
+        assert s3.contents(bucket_name) == objects
+    else:
+        assert {k: (tmp_path / k).read_bytes() for k in objects} == objects
+        assert report.noted == 3  # files have no metadata
+    assert plan_job(spec, oss.source(), target, folder, anew=True).objects == 0

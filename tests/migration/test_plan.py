@@ -191,3 +191,14 @@ def test_state_must_have_a_place_to_be(tmp_path):
         LocalFiles(tmp_path / "no" / "such")
     with pytest.raises(ConfigError, match="absolute"):
         LocalFiles("relative")
+
+
+@pytest.mark.parametrize("job", ["../../etc", "a/b/c", "abc", "with space", "x" * 129])
+def test_a_jobs_name_is_a_folders_name(tmp_path, job):
+    with pytest.raises(ConfigError, match=r"migration\.job"):
+        JobFolder(LocalFiles(tmp_path / "s"), job)
+
+
+def test_the_folder_must_be_the_jobs_own(tmp_path, spec):
+    with pytest.raises(ConfigError, match="other-job"):
+        plan_job(spec, Bucket([]), Bucket([]), JobFolder(LocalFiles(tmp_path / "s"), "other-job"))
