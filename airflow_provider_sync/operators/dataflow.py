@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from airflow_provider_sync.errors import ConfigError, PermanentError
 from airflow_provider_sync.operators._status import StatusError, StatusOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_sync.clients.nas import DataflowRequest
 
 __all__ = [
     "CpfsCreateDataflowOperator",
@@ -87,8 +90,7 @@ class CpfsCreateDataflowOperator(StatusOperator):
         ledger, name = Ledger.open(context, digest("dataflow", self.file_system_id)), digest(asdict(request))
         found = self._find() or ledger.entry(name).subject
         if not found:
-            token = ledger.token(name)
-            found = self.client.create_dataflow(self.file_system_id, request, client_token=token)
+            found = self._create(request, ledger.token(name))
             ledger.put(name, found)
             ledger.flush()
             self.log.info("created dataflow %s", found)
@@ -103,6 +105,15 @@ class CpfsCreateDataflowOperator(StatusOperator):
             raise PermanentError(f"dataflow {found} is {flow.status_text}: {reason}; {_TAG}")
         ledger.finish()
         return str(found)
+
+    def _create(self, request: DataflowRequest, token: str) -> str:
+        try:
+            return str(self.client.create_dataflow(self.file_system_id, request, client_token=token))
+        except PermanentError:
+            # The paths are taken: perhaps by another run that wanted the same at the same time.
+            if found := self._find():
+                return found
+            raise
 
     def _find(self) -> str:
         wanted = (self.source_storage, self.source_storage_path, self.file_system_path)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -162,7 +162,7 @@ class CpfsMoveFilesOperator(BaseOperator):
         return self._begin(context)
 
     def _begin(self, context: Context) -> Any:
-        with airflow_errors():
+        with self._told(context), airflow_errors():
             window = self._window(context) if self.changed_only else None
             plan = self._listed = self._plan(window)
             ledger = self._ledger(context)
@@ -179,7 +179,7 @@ class CpfsMoveFilesOperator(BaseOperator):
     ) -> Any:
         """Go on after the wait: look again, because the event may be old."""
         self._given_up = (event or {}).get("never_shown", [])
-        with airflow_errors():
+        with self._told(context), airflow_errors():
             return self._follow(context, self._ledger(context), about or {}, deadline)
 
     def start_window(self, context: Context, event: Any = None) -> Any:
@@ -192,6 +192,18 @@ class CpfsMoveFilesOperator(BaseOperator):
         self._killed.set()
         if self.cancel_on_kill and self._mine:
             self._probe(self._mine).cancel(seconds=_KILL_SECONDS, threads=_THREADS)
+
+    @contextmanager
+    def _told(self, context: Context) -> Iterator[None]:
+        """Leave the cause of a failure where alerts look for it."""
+        try:
+            yield
+        except Exception as error:
+            from airflow_provider_sync.operators._observe import FAILURE_KEY, failure  # noqa: PLC0415 - rarely needed
+
+            window = None if self._listed is None else self._listed.window
+            context["ti"].xcom_push(FAILURE_KEY, failure(f"{self.dag_id}.{self.task_id}", window, error))
+            raise
 
     # What to move
 

@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_sync.operators import dataflow
-from tests.operators.dataflow_world import BUCKET, FS, TaskRun, World
+from tests.dataflow_world import BUCKET, FS, TaskRun, World
 
 PATHS = {"source_storage": f"oss://{BUCKET}", "source_storage_path": "/in/", "file_system_path": "/data/"}
 
@@ -16,33 +16,33 @@ def create(**arguments: Any) -> Any:
     return lambda: dataflow.CpfsCreateDataflowOperator(task_id="flow", file_system_id=FS, **fields)
 
 
-def flows(world: World) -> list[str]:
-    return [one.dataflow_id for one in world.client.list_dataflows(FS)]
+def flows(dataflows: World) -> list[str]:
+    return [one.dataflow_id for one in dataflows.client.list_dataflows(FS)]
 
 
-def test_a_dataflow_is_created_and_waited_for(world: World) -> None:
-    world.control("options", {"flow_seconds": 0.3})
+def test_a_dataflow_is_created_and_waited_for(dataflows: World) -> None:
+    dataflows.control("options", {"flow_seconds": 0.3})
     run = TaskRun()
-    assert [run.run(create())] == flows(world)
+    assert [run.run(create())] == flows(dataflows)
     assert len(run.deferred) == 1
-    assert world.client.dataflow(FS, flows(world)[0]).status_text == "Running"  # type: ignore[union-attr]
+    assert dataflows.client.dataflow(FS, flows(dataflows)[0]).status_text == "Running"  # type: ignore[union-attr]
 
 
-def test_one_that_is_there_is_used(world: World) -> None:
+def test_one_that_is_there_is_used(dataflows: World) -> None:
     first = TaskRun().run(create())
     assert TaskRun().run(create()) == first
-    assert len(world.calls("CreateDataFlow")) == 1
+    assert len(dataflows.calls("CreateDataFlow")) == 1
 
 
-def test_a_lost_reply_makes_no_second_dataflow(world: World) -> None:
-    world.fault("CreateDataFlow", "lost_reply")
+def test_a_lost_reply_makes_no_second_dataflow(dataflows: World) -> None:
+    dataflows.fault("CreateDataFlow", "lost_reply")
     found = TaskRun().run(create())
-    assert flows(world) == [found]
-    assert len(world.calls("CreateDataFlow")) == 2
+    assert flows(dataflows) == [found]
+    assert len(dataflows.calls("CreateDataFlow")) == 2
 
 
-def test_a_bucket_without_its_tag_is_told_with_the_cure(world: World) -> None:
-    world.outcome(
+def test_a_bucket_without_its_tag_is_told_with_the_cure(dataflows: World) -> None:
+    dataflows.outcome(
         "/data/", of="flow", result="Misconfigured", message="the bucket has no tag cpfs-dataflow=true"
     )
     with pytest.raises(
@@ -62,14 +62,14 @@ def test_a_bucket_without_its_tag_is_told_with_the_cure(world: World) -> None:
     ],
 )
 def test_what_the_service_would_refuse_is_refused_with_its_field(
-    world: World, arguments: dict[str, str], message: str
+    dataflows: World, arguments: dict[str, str], message: str
 ) -> None:
     with pytest.raises(AirflowFailException, match=message):
         TaskRun().run(create(**arguments))
-    assert world.calls("CreateDataFlow") == []
+    assert dataflows.calls("CreateDataFlow") == []
 
 
-def test_an_unknown_file_system_is_told(world: World) -> None:
+def test_an_unknown_file_system_is_told(dataflows: World) -> None:
     make = create()
 
     def wrong() -> Any:
@@ -81,8 +81,8 @@ def test_an_unknown_file_system_is_told(world: World) -> None:
         TaskRun().run(wrong)
 
 
-def test_dataflows_are_described(world: World) -> None:
-    flow = world.flow()
+def test_dataflows_are_described(dataflows: World) -> None:
+    flow = dataflows.flow()
     make = lambda: dataflow.CpfsDescribeDataflowsOperator(  # noqa: E731
         task_id="ask", file_system_id=FS, filters={"DataFlowIds": flow}
     )
@@ -102,7 +102,7 @@ def test_dataflows_are_described(world: World) -> None:
     ],
 )
 def test_filters_that_the_api_does_not_take_are_refused(
-    world: World, filters: dict[str, str], message: str
+    dataflows: World, filters: dict[str, str], message: str
 ) -> None:
     make = lambda: dataflow.CpfsDescribeDataflowsOperator(  # noqa: E731
         task_id="ask", file_system_id=FS, filters=filters
@@ -111,22 +111,22 @@ def test_filters_that_the_api_does_not_take_are_refused(
         TaskRun().run(make)
 
 
-def test_a_description_is_changed(world: World) -> None:
-    flow = world.flow()
+def test_a_description_is_changed(dataflows: World) -> None:
+    flow = dataflows.flow()
     TaskRun().run(
         lambda: dataflow.CpfsModifyDataflowOperator(
             task_id="change", file_system_id=FS, dataflow_id=flow, description="Weekly models"
         )
     )
-    assert world.client.dataflow(FS, flow).description == "Weekly models"  # type: ignore[union-attr]
+    assert dataflows.client.dataflow(FS, flow).description == "Weekly models"  # type: ignore[union-attr]
 
 
-def test_a_dataflow_is_deleted_and_a_second_time_is_fine(world: World) -> None:
-    flow = world.flow()
+def test_a_dataflow_is_deleted_and_a_second_time_is_fine(dataflows: World) -> None:
+    flow = dataflows.flow()
     make = lambda: dataflow.CpfsDeleteDataflowOperator(  # noqa: E731
         task_id="end", file_system_id=FS, dataflow_id=flow, poll_interval=0.05
     )
     TaskRun().run(make)
-    assert flows(world) == []
+    assert flows(dataflows) == []
     TaskRun().run(make)
-    assert len(world.calls("DeleteDataFlow")) == 1
+    assert len(dataflows.calls("DeleteDataFlow")) == 1

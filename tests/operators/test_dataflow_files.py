@@ -11,11 +11,11 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.hooks._subtasks import FilesFailedError, FilesLateError
 from airflow_provider_sync.operators.dataflow_files import CpfsMoveFilesOperator
-from tests.operators.dataflow_world import FS, START, TaskRun, WorkerDied, World
+from tests.dataflow_world import FS, START, TaskRun, WorkerDied, World
 
 
-def maker(world: World, action: str = "StreamImport", **arguments: Any) -> Any:
-    flow, task = world.tunnel(action)
+def maker(dataflows: World, action: str = "StreamImport", **arguments: Any) -> Any:
+    flow, task = dataflows.tunnel(action)
 
     def make() -> CpfsMoveFilesOperator:
         return CpfsMoveFilesOperator(
@@ -37,42 +37,42 @@ def once(count: int) -> dict[str, int]:
     return {name[1:]: 1 for name in names(count)}
 
 
-def test_every_file_is_moved_by_one_subtask_and_counted(world: World) -> None:
+def test_every_file_is_moved_by_one_subtask_and_counted(dataflows: World) -> None:
     run = TaskRun()
-    report = run.run(maker(world, files=names(120)))
+    report = run.run(maker(dataflows, files=names(120)))
     assert (report["files"], report["moved"], report["skipped"], report["failed"]) == (120, 120, 0, 0)
     assert report["bytes_moved"] == 120 * 68  # the service's imagined files have 68 bytes
-    assert world.moved() == once(120)
-    assert world.subtasks() == once(120)
+    assert dataflows.moved() == once(120)
+    assert dataflows.subtasks() == once(120)
 
 
-def test_a_task_that_waits_defers_and_goes_on_in_the_same_try(world: World) -> None:
-    world.outcome("", seconds=0.4)
+def test_a_task_that_waits_defers_and_goes_on_in_the_same_try(dataflows: World) -> None:
+    dataflows.outcome("", seconds=0.4)
     run = TaskRun()
-    report = run.run(maker(world, files=names(3)))
+    report = run.run(maker(dataflows, files=names(3)))
     assert report["moved"] == 3
     assert len(run.deferred) == 1
-    assert world.subtasks() == once(3)
+    assert dataflows.subtasks() == once(3)
     assert run.pushed["progress"]["files_done"] == 3
 
 
-def test_without_deferring_it_waits_on_the_worker(world: World) -> None:
-    world.outcome("", seconds=0.3)
+def test_without_deferring_it_waits_on_the_worker(dataflows: World) -> None:
+    dataflows.outcome("", seconds=0.3)
     run = TaskRun()
-    assert run.run(maker(world, files=names(3), deferrable=False))["moved"] == 3
+    assert run.run(maker(dataflows, files=names(3), deferrable=False))["moved"] == 3
     assert run.deferred == []
 
 
-def test_a_lost_reply_makes_no_second_subtask(world: World) -> None:
-    world.fault("CreateDataFlowSubTask", "lost_reply", count=5)
-    TaskRun().run(maker(world, files=names(20)))
-    assert len(world.calls("CreateDataFlowSubTask")) == 25
-    assert world.subtasks() == once(20)
+def test_a_lost_reply_makes_no_second_subtask(dataflows: World) -> None:
+    dataflows.fault("CreateDataFlowSubTask", "lost_reply", count=5)
+    TaskRun().run(maker(dataflows, files=names(20)))
+    assert len(dataflows.calls("CreateDataFlowSubTask")) == 25
+    assert dataflows.subtasks() == once(20)
 
 
 @pytest.mark.parametrize("write", range(1, 9))
-def test_a_worker_that_dies_at_any_write_leaves_nothing_to_do_twice(world: World, write: int) -> None:
-    make = maker(world, files=names(120))
+def test_a_worker_that_dies_at_any_write_leaves_nothing_to_do_twice(dataflows: World, write: int) -> None:
+    make = maker(dataflows, files=names(120))
     run = TaskRun()
     run.store.dies_at = write
     died = False
@@ -82,30 +82,30 @@ def test_a_worker_that_dies_at_any_write_leaves_nothing_to_do_twice(world: World
         died = True
         run.run(make)
     assert died is (write <= 5)  # the nonce, three notes of ids, the end
-    assert world.subtasks() == once(120)
+    assert dataflows.subtasks() == once(120)
 
 
-def test_a_worker_that_dies_after_the_end_finds_everything_done(world: World) -> None:
-    make = maker(world, files=names(5))
+def test_a_worker_that_dies_after_the_end_finds_everything_done(dataflows: World) -> None:
+    make = maker(dataflows, files=names(5))
     run = TaskRun()
     run.run(make)  # Airflow never heard of its success: a retry, not a clear
     assert run.run(make)["moved"] == 5
-    assert world.subtasks() == once(5)
+    assert dataflows.subtasks() == once(5)
 
 
-def test_clearing_a_success_moves_everything_again(world: World) -> None:
-    make = maker(world, files=names(5))
+def test_clearing_a_success_moves_everything_again(dataflows: World) -> None:
+    make = maker(dataflows, files=names(5))
     run = TaskRun()
     run.run(make)
     run.clear()
     run.run(make)
-    assert world.subtasks() == dict.fromkeys(once(5), 2)
+    assert dataflows.subtasks() == dict.fromkeys(once(5), 2)
 
 
-def test_three_failed_files_of_a_hundred_are_named_and_a_retry_moves_only_them(world: World) -> None:
+def test_three_failed_files_of_a_hundred_are_named_and_a_retry_moves_only_them(dataflows: World) -> None:
     for number in (7, 42, 99):
-        world.outcome(f"f{number:04}", count=1, result="FAILED", message=f"no space for {number}")
-    make = maker(world, files=names(100))
+        dataflows.outcome(f"f{number:04}", count=1, result="FAILED", message=f"no space for {number}")
+    make = maker(dataflows, files=names(100))
     run = TaskRun()
     with pytest.raises(FilesFailedError) as caught:
         run.run(make)
@@ -115,26 +115,26 @@ def test_three_failed_files_of_a_hundred_are_named_and_a_retry_moves_only_them(w
         assert f"/f{number:04}.bin (FAILED: no space for {number})" in text
     report = run.run(make)
     assert (report["files"], report["moved"], report["failed"]) == (100, 100, 0)
-    assert world.moved() == once(100)
+    assert dataflows.moved() == once(100)
     again = {"f0007.bin", "f0042.bin", "f0099.bin"}
-    assert world.subtasks() == {name: 2 if name in again else 1 for name in once(100)}
+    assert dataflows.subtasks() == {name: 2 if name in again else 1 for name in once(100)}
 
 
-def test_a_clear_after_a_failure_moves_only_what_failed(world: World) -> None:
-    world.outcome("f0001", count=1, result="EXPIRED")
-    make = maker(world, files=names(4))
+def test_a_clear_after_a_failure_moves_only_what_failed(dataflows: World) -> None:
+    dataflows.outcome("f0001", count=1, result="EXPIRED")
+    make = maker(dataflows, files=names(4))
     run = TaskRun(retries=0)
     with pytest.raises(FilesFailedError, match="EXPIRED"):
         run.run(make)
     run.clear()
     assert run.run(make)["moved"] == 4
-    assert world.subtasks() == {**once(4), "f0001.bin": 2}
+    assert dataflows.subtasks() == {**once(4), "f0001.bin": 2}
 
 
-def test_files_that_were_canceled_while_it_waited_are_moved_by_the_next_try(world: World) -> None:
-    world.control("options", {"subtask_cancel_seconds": 0.3})
-    world.outcome("", seconds=30, count=4)
-    make = maker(world, files=names(4))
+def test_files_that_were_canceled_while_it_waited_are_moved_by_the_next_try(dataflows: World) -> None:
+    dataflows.control("options", {"subtask_cancel_seconds": 0.3})
+    dataflows.outcome("", seconds=30, count=4)
+    make = maker(dataflows, files=names(4))
     run = TaskRun(retries=0)
     operator = make()
     run.try_number = 1
@@ -143,12 +143,12 @@ def test_files_that_were_canceled_while_it_waited_are_moved_by_the_next_try(worl
     operator.on_kill()
     run.clear()
     assert run.run(make)["moved"] == 4
-    assert world.subtasks() == dict.fromkeys(once(4), 2)
+    assert dataflows.subtasks() == dict.fromkeys(once(4), 2)
 
 
-def test_failed_files_can_be_listed_instead(world: World) -> None:
-    world.outcome("f0001", result="FAILED", message="gone")
-    report = TaskRun().run(maker(world, files=names(3), on_failed="list"))
+def test_failed_files_can_be_listed_instead(dataflows: World) -> None:
+    dataflows.outcome("f0001", result="FAILED", message="gone")
+    report = TaskRun().run(maker(dataflows, files=names(3), on_failed="list"))
     assert (report["moved"], report["failed"]) == (2, 1)
     (failed,) = report["failed_files"]
     assert (failed["source"], failed["target"], failed["status"], failed["message"]) == (
@@ -162,45 +162,45 @@ def test_failed_files_can_be_listed_instead(world: World) -> None:
     assert len(files) == 1
 
 
-def test_complete_is_not_enough_before_progress_is_whole(world: World) -> None:
-    world.outcome("", lag=0.5)
+def test_complete_is_not_enough_before_progress_is_whole(dataflows: World) -> None:
+    dataflows.outcome("", lag=0.5)
     run = TaskRun()
-    assert run.run(maker(world, files=names(2)))["moved"] == 2
+    assert run.run(maker(dataflows, files=names(2)))["moved"] == 2
     assert len(run.deferred) == 1
 
 
-def test_a_status_of_a_newer_api_is_waited_for(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.outcome("", status="REHYDRATING", seconds=0.4)
+def test_a_status_of_a_newer_api_is_waited_for(dataflows: World, caplog: pytest.LogCaptureFixture) -> None:
+    dataflows.outcome("", status="REHYDRATING", seconds=0.4)
     run = TaskRun()
-    assert run.run(maker(world, files=names(2)))["moved"] == 2
+    assert run.run(maker(dataflows, files=names(2)))["moved"] == 2
     assert "REHYDRATING" in caplog.text
 
 
-def test_a_subtask_that_is_not_shown_at_first_is_waited_for(world: World) -> None:
-    world.outcome("", hidden=0.4)
-    assert TaskRun().run(maker(world, files=names(2)))["moved"] == 2
-    assert world.subtasks() == once(2)
+def test_a_subtask_that_is_not_shown_at_first_is_waited_for(dataflows: World) -> None:
+    dataflows.outcome("", hidden=0.4)
+    assert TaskRun().run(maker(dataflows, files=names(2)))["moved"] == 2
+    assert dataflows.subtasks() == once(2)
 
 
-def test_a_subtask_that_is_never_shown_fails_by_its_name(world: World) -> None:
-    world.outcome("f0001", hidden=1e9)
+def test_a_subtask_that_is_never_shown_fails_by_its_name(dataflows: World) -> None:
+    dataflows.outcome("f0001", hidden=1e9)
     with pytest.raises(FilesFailedError, match=r"1 of 2 .*/f0001.bin \(MISSING: "):
-        TaskRun().run(maker(world, files=names(2), patience=0.2))
+        TaskRun().run(maker(dataflows, files=names(2), patience=0.2))
 
 
-def test_a_timeout_leaves_the_files_to_the_next_try(world: World) -> None:
-    world.outcome("", seconds=1.0)
-    make = maker(world, files=names(3), timeout=timedelta(seconds=0.3))
+def test_a_timeout_leaves_the_files_to_the_next_try(dataflows: World) -> None:
+    dataflows.outcome("", seconds=1.0)
+    make = maker(dataflows, files=names(3), timeout=timedelta(seconds=0.3))
     run = TaskRun()
     with pytest.raises(FilesLateError, match="3 under way"):
         run.run(make)
     time.sleep(0.8)
     assert run.run(make)["moved"] == 3
-    assert world.subtasks() == once(3)
+    assert dataflows.subtasks() == once(3)
 
 
-def test_ids_are_returned_for_a_sensor_and_a_retry_returns_the_same(world: World) -> None:
-    make = maker(world, files=names(3), wait=False)
+def test_ids_are_returned_for_a_sensor_and_a_retry_returns_the_same(dataflows: World) -> None:
+    make = maker(dataflows, files=names(3), wait=False)
     run = TaskRun()
     ids = run.run(make)["subtask_ids"]
     assert len(set(ids)) == 3
@@ -209,32 +209,32 @@ def test_ids_are_returned_for_a_sensor_and_a_retry_returns_the_same(world: World
     assert not set(run.run(make)["subtask_ids"]) & set(ids)
 
 
-def test_objects_that_match_a_pattern_are_moved(world: World) -> None:
+def test_objects_that_match_a_pattern_are_moved(dataflows: World) -> None:
     for key in ("bmcpfs/test/a.csv", "bmcpfs/test/day/b.csv", "bmcpfs/test/c.txt", "bmcpfs/else/d.csv"):
-        world.bucket.put_object(key, b"x")
-    report = TaskRun().run(maker(world, pattern="**/*.csv"))
+        dataflows.bucket.put_object(key, b"x")
+    report = TaskRun().run(maker(dataflows, pattern="**/*.csv"))
     assert report["moved"] == 2
-    assert world.moved() == {"a.csv": 1, "b.csv": 1}
-    targets = {one["target"] for one in world.control("moves", method="GET")}
+    assert dataflows.moved() == {"a.csv": 1, "b.csv": 1}
+    targets = {one["target"] for one in dataflows.control("moves", method="GET")}
     assert {target.partition("/mnt/")[2] for target in targets} == {"a.csv", "day/b.csv"}
 
 
-def test_only_what_changed_in_the_window_is_moved(world: World) -> None:
+def test_only_what_changed_in_the_window_is_moved(dataflows: World) -> None:
     for offset, name in ((-1, "before"), (0, "first"), (299, "last"), (300, "after")):
-        world.put_at(START.timestamp() + offset, f"bmcpfs/test/{name}.bin")
-    report = TaskRun().run(maker(world, pattern="*.bin", changed_only=True))
-    assert world.moved() == {"first.bin": 1, "last.bin": 1}
+        dataflows.put_at(START.timestamp() + offset, f"bmcpfs/test/{name}.bin")
+    report = TaskRun().run(maker(dataflows, pattern="*.bin", changed_only=True))
+    assert dataflows.moved() == {"first.bin": 1, "last.bin": 1}
     assert report["window"]["start"] == int(START.timestamp() * 1000)
 
 
-def test_files_of_a_mounted_folder_are_exported(world: World, tmp_path: Path) -> None:
+def test_files_of_a_mounted_folder_are_exported(dataflows: World, tmp_path: Path) -> None:
     (tmp_path / "day").mkdir()
     (tmp_path / "a.bin").write_bytes(b"1")
     (tmp_path / "day" / "b.bin").write_bytes(b"2")
     (tmp_path / "c.txt").write_bytes(b"3")
-    make = maker(world, "StreamExport", pattern="**/*.bin", mounted_at=str(tmp_path), direction="export")
+    make = maker(dataflows, "StreamExport", pattern="**/*.bin", mounted_at=str(tmp_path), direction="export")
     assert TaskRun().run(make)["moved"] == 2
-    assert world.moved() == {"a.bin": 1, "b.bin": 1}
+    assert dataflows.moved() == {"a.bin": 1, "b.bin": 1}
 
 
 @pytest.mark.parametrize(
@@ -255,10 +255,10 @@ def test_files_of_a_mounted_folder_are_exported(world: World, tmp_path: Path) ->
         ("[1,", "files: not JSON"),
     ],
 )
-def test_wrong_files_are_refused_before_anything_is_asked(world: World, files: Any, message: str) -> None:
+def test_wrong_files_are_refused_before_anything_is_asked(dataflows: World, files: Any, message: str) -> None:
     with pytest.raises(AirflowFailException, match=message):
-        TaskRun().run(maker(world, files=files, target_directory="/"))
-    assert world.calls("CreateDataFlowSubTask") == []
+        TaskRun().run(maker(dataflows, files=files, target_directory="/"))
+    assert dataflows.calls("CreateDataFlowSubTask") == []
 
 
 @pytest.mark.parametrize(
@@ -269,24 +269,24 @@ def test_wrong_files_are_refused_before_anything_is_asked(world: World, files: A
     ],
 )
 def test_a_task_of_the_other_direction_is_refused(
-    world: World, arguments: dict[str, Any], message: str
+    dataflows: World, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(AirflowFailException, match=f"dataflow_task_id: .*{message}"):
-        TaskRun().run(maker(world, "StreamExport", **arguments))
+        TaskRun().run(maker(dataflows, "StreamExport", **arguments))
 
 
-def test_a_dataflow_that_does_not_run_is_refused(world: World) -> None:
-    make = maker(world, files=names(2))
+def test_a_dataflow_that_does_not_run_is_refused(dataflows: World) -> None:
+    make = maker(dataflows, files=names(2))
     operator = make()
-    world.client.cancel_task(FS, operator.dataflow_id, operator.dataflow_task_id)
+    dataflows.client.cancel_task(FS, operator.dataflow_id, operator.dataflow_task_id)
     with pytest.raises(
         AirflowFailException, match=r"dataflow_task_id: .*InvalidStatus.* allowed: an Executing"
     ):
         TaskRun().run(make)
 
 
-def test_an_unknown_file_system_is_refused(world: World) -> None:
-    make = maker(world, files=names(2))
+def test_an_unknown_file_system_is_refused(dataflows: World) -> None:
+    make = maker(dataflows, files=names(2))
 
     def wrong() -> CpfsMoveFilesOperator:
         operator = make()

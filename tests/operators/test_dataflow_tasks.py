@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_sync.operators import dataflow_tasks
 from airflow_provider_sync.operators._status import StatusError, StatusLateError
-from tests.operators.dataflow_world import FS, TaskRun, World
+from tests.dataflow_world import FS, TaskRun, World
 
 TUNNEL = {
     "action": "StreamImport",
@@ -19,54 +19,54 @@ TUNNEL = {
 BATCH = {"action": "Export", "conflict_policy": "KEEP_LATEST", "directory": "/a/", "dst_directory": "/b/"}
 
 
-def create(world: World, flow: str, **arguments: Any) -> Any:
+def create(dataflows: World, flow: str, **arguments: Any) -> Any:
     return lambda: dataflow_tasks.CpfsCreateTaskOperator(
         task_id="task", file_system_id=FS, dataflow_id=flow, poll_interval=0.05, **arguments
     )
 
 
-def tasks(world: World) -> dict[str, str]:
-    return {one.task_id: one.status_text for one in world.client.list_tasks(FS)}
+def tasks(dataflows: World) -> dict[str, str]:
+    return {one.task_id: one.status_text for one in dataflows.client.list_tasks(FS)}
 
 
-def test_a_tunnel_is_ready_when_it_executes(world: World) -> None:
-    world.control("options", {"task_seconds": 0.3})
+def test_a_tunnel_is_ready_when_it_executes(dataflows: World) -> None:
+    dataflows.control("options", {"task_seconds": 0.3})
     run = TaskRun()
-    report = run.run(create(world, world.flow(), **TUNNEL))
-    assert tasks(world) == {report["task_id"]: "Executing"}
+    report = run.run(create(dataflows, dataflows.flow(), **TUNNEL))
+    assert tasks(dataflows) == {report["task_id"]: "Executing"}
     assert run.pushed["task_id"] == report["task_id"]
     assert len(run.deferred) == 1
 
 
-def test_a_tunnel_that_is_there_is_used_unless_it_differs(world: World) -> None:
-    flow = world.flow()
-    first = TaskRun().run(create(world, flow, **TUNNEL))["task_id"]
-    assert TaskRun().run(create(world, flow, **TUNNEL))["task_id"] == first
-    other = TaskRun().run(create(world, flow, **{**TUNNEL, "conflict_policy": "OVERWRITE_EXISTING"}))[
+def test_a_tunnel_that_is_there_is_used_unless_it_differs(dataflows: World) -> None:
+    flow = dataflows.flow()
+    first = TaskRun().run(create(dataflows, flow, **TUNNEL))["task_id"]
+    assert TaskRun().run(create(dataflows, flow, **TUNNEL))["task_id"] == first
+    other = TaskRun().run(create(dataflows, flow, **{**TUNNEL, "conflict_policy": "OVERWRITE_EXISTING"}))[
         "task_id"
     ]
-    own = TaskRun().run(create(world, flow, adopt=False, **TUNNEL))["task_id"]
+    own = TaskRun().run(create(dataflows, flow, adopt=False, **TUNNEL))["task_id"]
     assert len({first, other, own}) == 3
 
 
 @pytest.mark.parametrize("action", ["Import", "Export"])
-def test_a_batch_is_waited_for_to_its_end(world: World, action: str) -> None:
-    world.control("options", {"batch_seconds": 0.3})
-    report = TaskRun().run(create(world, world.flow(), **{**BATCH, "action": action}))
+def test_a_batch_is_waited_for_to_its_end(dataflows: World, action: str) -> None:
+    dataflows.control("options", {"batch_seconds": 0.3})
+    report = TaskRun().run(create(dataflows, dataflows.flow(), **{**BATCH, "action": action}))
     assert report["status"] == "Completed"
-    assert tasks(world) == {report["task_id"]: "Completed"}
+    assert tasks(dataflows) == {report["task_id"]: "Completed"}
 
 
-def test_a_lost_reply_makes_no_second_batch(world: World) -> None:
-    world.fault("CreateDataFlowTask", "lost_reply")
-    world.control("options", {"batch_seconds": 0.0})
-    TaskRun().run(create(world, world.flow(), **BATCH))
-    assert len(tasks(world)) == 1
+def test_a_lost_reply_makes_no_second_batch(dataflows: World) -> None:
+    dataflows.fault("CreateDataFlowTask", "lost_reply")
+    dataflows.control("options", {"batch_seconds": 0.0})
+    TaskRun().run(create(dataflows, dataflows.flow(), **BATCH))
+    assert len(tasks(dataflows)) == 1
 
 
-def test_a_worker_that_dies_makes_no_second_batch_and_a_clear_does(world: World) -> None:
-    world.control("options", {"batch_seconds": 0.0})
-    make = create(world, world.flow(), **BATCH)
+def test_a_worker_that_dies_makes_no_second_batch_and_a_clear_does(dataflows: World) -> None:
+    dataflows.control("options", {"batch_seconds": 0.0})
+    make = create(dataflows, dataflows.flow(), **BATCH)
     run = TaskRun()
     first = run.run(make)["task_id"]
     assert run.run(make)["task_id"] == first  # Airflow did not hear of the success
@@ -74,26 +74,26 @@ def test_a_worker_that_dies_makes_no_second_batch_and_a_clear_does(world: World)
     assert run.run(make)["task_id"] != first
 
 
-def test_a_failed_batch_is_named_and_a_retry_runs_another(world: World) -> None:
-    world.control("options", {"batch_seconds": 0.0})
-    world.outcome("/a/", of="task", count=1, result="Failed", message="no permission on the bucket")
-    make = create(world, world.flow(), **BATCH)
+def test_a_failed_batch_is_named_and_a_retry_runs_another(dataflows: World) -> None:
+    dataflows.control("options", {"batch_seconds": 0.0})
+    dataflows.outcome("/a/", of="task", count=1, result="Failed", message="no permission on the bucket")
+    make = create(dataflows, dataflows.flow(), **BATCH)
     run = TaskRun()
     with pytest.raises(StatusError, match=r"\(Export\) is Failed: no permission on the bucket; a retry"):
         run.run(make)
     assert run.run(make)["status"] == "Completed"
-    assert sorted(tasks(world).values()) == ["Completed", "Failed"]
+    assert sorted(tasks(dataflows).values()) == ["Completed", "Failed"]
 
 
-def test_a_batch_that_takes_too_long_is_found_by_the_next_try(world: World) -> None:
-    world.control("options", {"batch_seconds": 1.0})
-    make = create(world, world.flow(), timeout=timedelta(seconds=0.2), **BATCH)
+def test_a_batch_that_takes_too_long_is_found_by_the_next_try(dataflows: World) -> None:
+    dataflows.control("options", {"batch_seconds": 1.0})
+    make = create(dataflows, dataflows.flow(), timeout=timedelta(seconds=0.2), **BATCH)
     run = TaskRun()
     with pytest.raises(StatusLateError, match="is Executing after"):
         run.run(make)
-    make = create(world, make().dataflow_id, **BATCH)
+    make = create(dataflows, make().dataflow_id, **BATCH)
     assert run.run(make)["status"] == "Completed"
-    assert len(tasks(world)) == 1
+    assert len(tasks(dataflows)) == 1
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_a_batch_that_takes_too_long_is_found_by_the_next_try(world: World) -> N
     ],
 )
 def test_what_the_service_would_refuse_is_refused_with_its_field(
-    world: World, arguments: dict[str, Any], message: str
+    dataflows: World, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(AirflowFailException, match=message):
-        TaskRun().run(create(world, "df-1", **{**TUNNEL, **arguments}))
-    assert world.calls("CreateDataFlowTask") == []
+        TaskRun().run(create(dataflows, "df-1", **{**TUNNEL, **arguments}))
+    assert dataflows.calls("CreateDataFlowTask") == []
 
 
 def cancel(flow: str, task: str, **arguments: Any) -> Any:
@@ -131,30 +131,32 @@ def cancel(flow: str, task: str, **arguments: Any) -> Any:
     )
 
 
-def test_a_tunnel_is_canceled_and_a_second_time_is_fine(world: World) -> None:
-    flow, task = world.tunnel()
+def test_a_tunnel_is_canceled_and_a_second_time_is_fine(dataflows: World) -> None:
+    flow, task = dataflows.tunnel()
     assert TaskRun().run(cancel(flow, task)) == "Canceled"
     assert TaskRun().run(cancel(flow, task)) == "Canceled"
     assert TaskRun().run(cancel(flow, "task-nowhere")) == ""
-    assert len(world.calls("CancelDataFlowTask")) == 1
+    assert len(dataflows.calls("CancelDataFlowTask")) == 1
 
 
-def test_a_tunnel_with_files_under_way_is_canceled_after_them_if_asked(world: World) -> None:
-    world.outcome("", seconds=60)
-    flow, task = world.tunnel()
+def test_a_tunnel_with_files_under_way_is_canceled_after_them_if_asked(dataflows: World) -> None:
+    dataflows.outcome("", seconds=60)
+    flow, task = dataflows.tunnel()
     for number in range(5):
-        world.client.create_subtask(FS, flow, task, f"/f{number}", f"/f{number}", client_token=f"t{number}")
+        dataflows.client.create_subtask(
+            FS, flow, task, f"/f{number}", f"/f{number}", client_token=f"t{number}"
+        )
     with pytest.raises(AirflowFailException, match=r"goes on: .*; cancel its subtasks"):
         TaskRun().run(cancel(flow, task))
     assert TaskRun().run(cancel(flow, task, cancel_subtasks=True)) == "Canceled"
-    assert {one["status"] for one in world.control("subtasks", method="GET")} == {"CANCELED"}
+    assert {one["status"] for one in dataflows.control("subtasks", method="GET")} == {"CANCELED"}
 
 
-def test_subtasks_are_canceled_those_that_have_ended_stay(world: World) -> None:
-    world.outcome("slow", seconds=60)
-    flow, task = world.tunnel()
+def test_subtasks_are_canceled_those_that_have_ended_stay(dataflows: World) -> None:
+    dataflows.outcome("slow", seconds=60)
+    flow, task = dataflows.tunnel()
     ids = [
-        world.client.create_subtask(FS, flow, task, f"/{name}", f"/{name}", client_token=name)
+        dataflows.client.create_subtask(FS, flow, task, f"/{name}", f"/{name}", client_token=name)
         for name in ("slow1", "slow2", "slow3", "quick")
     ]
 
@@ -166,6 +168,6 @@ def test_subtasks_are_canceled_those_that_have_ended_stay(world: World) -> None:
     assert TaskRun().run(make([ids[0], ids[3]])) == {"canceled": 1, "ended": 1}
     assert TaskRun().run(make(None)) == {"canceled": 2, "ended": 2}
     ended = {
-        one["source"].rpartition("/")[2]: one["status"] for one in world.control("subtasks", method="GET")
+        one["source"].rpartition("/")[2]: one["status"] for one in dataflows.control("subtasks", method="GET")
     }
     assert ended == {"slow1": "CANCELED", "slow2": "CANCELED", "slow3": "CANCELED", "quick": "COMPLETE"}
