@@ -156,14 +156,25 @@ class JobFolder:
                 return "/succeed_tasks/" in folder, about
         return None
 
+    def read_report(self, place: str) -> dict[str, Any]:
+        """Return the counts of a finished task by its folder, see :meth:`places`."""
+        about = self._read_json(f"{place}TASK")
+        if about is None:
+            raise NotFoundError(f"{self.files.name}/{place}TASK is gone; run the task anew")
+        return about
+
     def states(self) -> dict[str, TaskState]:
         """Return the state of every task by name: pending, dispatched, succeeded or failed."""
-        found: dict[str, TaskState] = {}
+        return {task: state for task, (state, _) in self.places().items()}
+
+    def places(self) -> dict[str, tuple[TaskState, str]]:
+        """Return, by task, its state and its folder (empty unless it is finished), from four listings."""
+        found: dict[str, tuple[TaskState, str]] = {}
         for name in self.files.list(f"{self.root}pending_tasks/"):
-            found[name.rpartition("/")[2]] = "pending"
+            found[name.rpartition("/")[2]] = ("pending", "")
         for name in self.files.list(f"{self.root}dispatched/"):
-            found[name.rpartition("/")[2]] = "dispatched"
-        running = {name for name, state in found.items() if state == "dispatched"}
+            found[name.rpartition("/")[2]] = ("dispatched", "")
+        running = {name for name, (state, _) in found.items() if state == "dispatched"}
         kinds: tuple[tuple[str, TaskState], ...] = (
             ("failed_tasks", "failed"),
             ("succeed_tasks", "succeeded"),
@@ -171,10 +182,11 @@ class JobFolder:
         for kind, state in kinds:
             for name in self.files.list(f"{self.root}{kind}/"):
                 if name.endswith("/STATUS"):
-                    task = name.split("/")[-2].partition("@")[0]
+                    place = name.removesuffix("STATUS")
+                    task = place.split("/")[-2].partition("@")[0]
                     # a failed task that runs again is running
                     if state == "succeeded" or task not in running:
-                        found[task] = state
+                        found[task] = (state, place)
         return found
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from airflow_provider_sync.migration.folder import JobFolder, TaskState
 
 __all__ = ["JobStat", "failed_objects", "slices", "stat", "tasks_to_run"]
 
+_READERS = 16
 JobState = Literal["Unknown", "Scanning", "Pending", "Running", "Succeed", "Failed"]
 
 
@@ -81,27 +83,16 @@ def stat(folder: JobFolder) -> JobStat:
     job = folder.read_job()
     planned = bool(job and job.get("planned"))
     summary: Mapping[str, Any] = job["summary"] if job and planned else {}
-    states = folder.states() if planned else {}
+    places = folder.places() if planned else {}
+    finished = [place for _, place in places.values() if place]
     sums: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    running = {}
-    for task, state in states.items():
-        if state in {"succeeded", "failed"}:
-            finished = folder.read_finished(task)
-            if finished is not None:
-                about = finished[1]
-                sums.update({name: about[name] for name in ("copied", "skipped", "failed", "bytes")})
-                reasons.update(about["reasons"])
-        elif state == "dispatched":
-            data = folder.files.read(f"{folder.worker}{task}/STAT")
-            shown = json.loads(data) if data else {}
-            running[task] = (
-                shown.get("bytes", 0),
-                shown.get("bytes_total", 0),
-                shown.get("objects", 0),
-                shown.get("objects_total", 0),
-            )
-    counts: Counter[TaskState] = Counter(states.values())
+    with ThreadPoolExecutor(_READERS) as threads:
+        for about in threads.map(folder.read_report, finished):
+            sums.update({name: about[name] for name in ("copied", "skipped", "failed", "bytes")})
+            reasons.update(about["reasons"])
+    running = {task: _progress(folder, task) for task, (state, _) in places.items() if state == "dispatched"}
+    counts: Counter[TaskState] = Counter(state for state, _ in places.values())
     return JobStat(
         job=folder.job,
         state=_state(job, counts, summary),
@@ -120,6 +111,17 @@ def stat(folder: JobFolder) -> JobStat:
         bytes=sums["bytes"],
         reasons=dict(reasons),
         running=running,
+    )
+
+
+def _progress(folder: JobFolder, task: str) -> tuple[int, int, int, int]:
+    data = folder.files.read(f"{folder.worker}{task}/STAT")
+    shown = json.loads(data) if data else {}
+    return (
+        shown.get("bytes", 0),
+        shown.get("bytes_total", 0),
+        shown.get("objects", 0),
+        shown.get("objects_total", 0),
     )
 
 
@@ -153,11 +155,10 @@ def failed_objects(folder: JobFolder) -> Iterator[dict[str, str]]:
         yield {"key": key, "code": "REJECTED", "note": reason}
     for key, reason in folder.read_list("different"):
         yield {"key": key, "code": reason.partition(":")[0], "note": reason}
-    for task, state in sorted(folder.states().items()):
+    for _, (state, place) in sorted(folder.places().items()):
         if state == "failed":
-            for place in folder.finished_folders(task):
-                data = folder.files.read(f"{place}error.list") or b""
-                yield from csv.DictReader(io.StringIO(data.decode(), newline=""))
+            data = folder.files.read(f"{place}error.list") or b""
+            yield from csv.DictReader(io.StringIO(data.decode(), newline=""))
 
 
 def slices(seqs: Sequence[int], most: int) -> list[list[int]]:
