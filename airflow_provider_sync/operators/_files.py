@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["FileMove", "Plan", "Refused", "glob_pattern", "list_folder", "list_objects", "parse_files"]
 
 _KEYS = ("source", "target", "size", "modify_time_ns")
+_REPORT_KEYS = ("subtask_id", "status", "message")  # a list of failed files is a list of files
 _WILDCARD = re.compile(r"[*?\[]")
 _NANO = 10**9
 _REPORTED = 100
@@ -106,7 +107,7 @@ def _parse(one: Any, path: str, target_directory: Callable[[], str]) -> FileMove
     if not isinstance(fields, Mapping):
         raise ConfigError(path, one, allowed="a path or a mapping with 'source'")
     for name in fields:
-        if name not in _KEYS:
+        if name not in _KEYS + _REPORT_KEYS:
             raise ConfigError(f"{path}.{name}", fields[name], allowed=", ".join(_KEYS))
     source = fields.get("source")
     check_file_path(f"{path}.source", source)

@@ -72,7 +72,8 @@ class CpfsMoveFilesOperator(BaseOperator):
     :param safety_delay: with ``changed_only``: how long after a window's end objects may still appear in it.
 
     Returns (to XCom) ``{"files", "moved", "skipped", "failed", "failed_files", "refused", "bytes_done",
-    "bytes_moved", "subtask_ids"?, "window"?}``.
+    "bytes_moved", "refused_names", "window"?}``; with ``wait=False`` instead ``{"files", "subtask_ids", …}``, and the
+    ids alone as XCom ``subtask_ids``. XCom ``failed_files`` is what another such task takes as ``files``.
     """
 
     template_fields: Sequence[str] = (
@@ -344,6 +345,7 @@ class CpfsMoveFilesOperator(BaseOperator):
         if not self.wait:
             ledger.finish()
             ids = [one.subject for one in ledger.entries if one.subject]
+            context["ti"].xcom_push("subtask_ids", ids)
             return {"files": len(ids), "subtask_ids": ids, **about}
         while True:
             names = {one.subject: one.name for one in ledger.entries if one.subject}
@@ -440,5 +442,7 @@ class CpfsMoveFilesOperator(BaseOperator):
         context["ti"].xcom_push(PROGRESS_KEY, survey.to_json())
         if failed and self.on_failed == "fail":
             raise FilesFailedError(survey.total, failed)
+        report = {**survey.report(failed), **about}
+        context["ti"].xcom_push("failed_files", report["failed_files"])
         ledger.finish()
-        return {**survey.report(failed), **about}
+        return report

@@ -16,14 +16,16 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 __all__ = ["LoopProbe", "LoopProbeTrigger"]
 
 _STEP = 0.005
+_SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 
 class LoopProbeTrigger(BaseTrigger):
     """Sleep in small steps beside the triggers under test, and note every sleep that took too long.
 
-    Each file ``folder/<pid>-<start>.json`` holds ``[[Unix time, late by ms, CPU ms of the loop's thread], …]`` of the
-    sleeps that were more than 20 ms late. CPU time far below the delay means that the machine was busy, or another
-    thread had the interpreter, not that the loop's own code took that long. It ends when ``folder/stop`` exists.
+    Each file ``folder/<pid>-<start>.json`` holds ``[[Unix time, ms late, ms without a processor], …]`` of the sleeps
+    that were more than 20 ms late. The last number is how long the loop's thread could have run but the kernel had
+    given the processors to others (``schedstat``): a busy machine, not a blocked loop. What remains is code in the
+    loop, blocking calls, and other threads that held the interpreter. It ends when ``folder/stop`` exists.
     """
 
     def __init__(self, folder: str) -> None:
@@ -41,16 +43,21 @@ class LoopProbeTrigger(BaseTrigger):
         late: list[tuple[float, float, float]] = []
         written = time.monotonic()
         while not (time.monotonic() - written > 1 and (folder / "stop").exists()):
-            before, cpu = time.perf_counter(), time.thread_time()
+            before, queued = time.perf_counter(), _queued_ms()
             await asyncio.sleep(_STEP)
             delay = (time.perf_counter() - before - _STEP) * 1000
             if delay > 20:
-                late.append((time.time(), round(delay, 1), round((time.thread_time() - cpu) * 1000, 1)))
+                late.append((time.time(), round(delay, 1), round(_queued_ms() - queued, 1)))
             if time.monotonic() - written > 1:
                 file.write_text(json.dumps(late))
                 written = time.monotonic()
         file.write_text(json.dumps(late))
         yield TriggerEvent(None)
+
+
+def _queued_ms() -> float:
+    """Return how long this thread has waited for a processor so far."""
+    return int(_SCHEDSTAT.read_text().split()[1]) / 1e6
 
 
 class LoopProbe(BaseOperator):

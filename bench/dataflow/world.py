@@ -135,7 +135,7 @@ class Slots:
     most: int = 0
     samples: int = 0
     _submitted: dict[int, float] = field(default_factory=dict)
-    _running: dict[int, float] = field(default_factory=dict)
+    _running: dict[int, tuple[int, float]] = field(default_factory=dict)
 
     def sample(
         self, now: float, subtasks: Iterable[dict[str, Any]], states: dict[int, tuple[str, int]]
@@ -154,10 +154,14 @@ class Slots:
                 continue
             waiting += 1
             submitted = self._submitted.setdefault(group, now)
-            if states.get(group, ("", 0))[0] != "running":
+            state, number = states.get(group, ("", 0))
+            if state != "running":
                 self._running.pop(group, None)
                 continue
-            started = self._running.setdefault(group, now)
+            tried, started = self._running.get(group, (0, now))
+            if tried != number:
+                started = now
+            self._running[group] = (number, started)
             holding += now - max(started, submitted) > _GRACE
         self.samples += bool(waiting)
         self.most = max(self.most, holding)

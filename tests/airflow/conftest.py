@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.airflow.dags_for_tests import job_dags, spread_dag, stream_dag
+from tests.airflow.dataflows import Dataflows, write_dags
 from tests.airflow.lake import FIVE, Lake, floor
 from tests.airflow.standalone import Standalone
 
@@ -53,6 +54,7 @@ class World:
 
     airflow: Standalone
     lake: Lake
+    dataflows: Dataflows
     hook: Hook
     first: datetime
     last: datetime = field(init=False)
@@ -85,12 +87,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     stream_dag(dags, "late", start=first, late_after=4, dag=only_one)
     spread_dag(dags, "spread", start=first)
     job_dags(dags, "jobs", start=first)
-    with Lake() as lake, Hook() as hook:
+    with Lake() as lake, Dataflows() as dataflows, Hook() as hook:
         thread = threading.Thread(target=hook.serve_forever)
         thread.start()
         lake.write_history(TABLES, first - FIVE, now)
+        write_dags(dags, dataflows, lake, first)
         hooked = {"hook": {"conn_type": "http", "host": f"http://127.0.0.1:{hook.server_port}"}}
-        with Standalone(folder / "home", dags, {**lake.connections, **hooked}).running() as airflow:
-            yield World(airflow, lake, hook, first)
+        with Standalone(
+            folder / "home", dags, {**lake.connections, **dataflows.connections, **hooked}
+        ).running() as airflow:
+            yield World(airflow, lake, dataflows, hook, first)
         hook.shutdown()
         thread.join()

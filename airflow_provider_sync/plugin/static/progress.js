@@ -19,18 +19,36 @@ async function look({ dagId, runId, taskId, mapIndex }) {
   const part = encodeURIComponent;
   const index = mapIndex ?? "-1";
   const task = `api/v2/dags/${part(dagId)}/dagRuns/${part(runId)}/taskInstances/${part(taskId)}`;
-  const [instance, progress, report] = await Promise.all([
+  const [instance, stored, pushed, report] = await Promise.all([
     ask(Number(index) < 0 ? task : `${task}/${index}`),
     ask(`${task}/state-store/progress?map_index=${index}`),
+    ask(`${task}/xcomEntries/progress?map_index=${index}&deserialize=true`),
     ask(`${task}/xcomEntries/return_value?map_index=${index}&deserialize=true`),
   ]);
-  return { state: instance?.state ?? "none", progress: progress?.value, report: report?.value };
+  // A deferred task shows its progress as XCom: the triggerer has no task state.
+  const progress = (pushed ?? stored)?.value;
+  return { state: instance?.state ?? "none", progress, report: report?.value };
 }
 
 const number = (value) => Number(value ?? 0).toLocaleString();
 const rate = (value, seconds) => `${number(Math.round(value / Math.max(seconds, 0.001)))} a second`;
 
-function facts(kind, one) {
+function fileRows(one) {
+  const rows = [
+    ["Files there", `${number(one.moved + one.skipped)} of ${number(one.total ?? one.files)}`],
+    ["Skipped", number(one.skipped)],
+    ["Failed", number(one.failed)],
+    ["Bytes", `${number(one.bytes_done)} (${number(one.bytes_moved)} moved)`],
+  ];
+  if (one.total !== undefined) {
+    rows.push(["Under way", number(one.active)], ["Bytes a second", number(one.bytes_per_second)]);
+    rows.push(["Seconds left", one.eta === null ? "unknown" : number(Math.round(one.eta))]);
+  }
+  (one.failed_files ?? []).slice(0, 100).forEach((file) => rows.push([file.source, `${file.status} ${file.message}`]));
+  return rows;
+}
+
+function recordRows(kind, one) {
   const rows = [
     ["Window", one.window ? `${one.window.from} – ${one.window.to}` : "none"],
     ["Records read", `${number(one.read)} (${rate(one.read, one.seconds)})`],
@@ -44,6 +62,11 @@ function facts(kind, one) {
     rows.push(["Manifest", one.manifest || "none"]);
     Object.entries(one.counters ?? {}).forEach(([name, count]) => rows.push([name, number(count)]));
   }
+  return rows;
+}
+
+function facts(kind, one) {
+  const rows = one.moved === undefined ? recordRows(kind, one) : fileRows(one);
   return h(
     Table.Root,
     { size: "sm", "data-testid": `sync-${kind}` },
@@ -85,15 +108,15 @@ function SyncProgress(props) {
   if (!state) return h(Text, { p: 4 }, "Asking Airflow …");
   const shown = state === "success" && report ? ["report", report] : progress && ["progress", progress];
   if (!shown) return h(Text, { p: 4 }, `Nothing to show yet; the task is ${state}.`);
-  const done = shown[0] === "report" ? 1 : progress.splits_done;
-  const total = shown[0] === "report" ? 1 : progress.splits;
+  const done = shown[0] === "report" ? 1 : (progress.splits_done ?? progress.files_done);
+  const total = shown[0] === "report" ? 1 : (progress.splits ?? progress.total);
   return h(
     Box,
     { p: 4, maxW: "3xl" },
     h(Box, { mb: 3 }, h(Badge, null, state), " ", shown[1].job),
     h(
       Progress.Root,
-      { value: done, max: total || 1, mb: 3, "aria-label": `${done} of ${total} splits` },
+      { value: done, max: total || 1, mb: 3, "aria-label": `${done} of ${total}` },
       h(Progress.Track, null, h(Progress.Range)),
     ),
     facts(...shown),

@@ -1,0 +1,95 @@
+"""Files between OSS and CPFS, in a real scheduler with a real triggerer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.airflow.conftest import World
+from tests.airflow.standalone import Dag, wait_for
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+
+
+def names(dag_id: str, count: int) -> dict[str, int]:
+    return {f"{dag_id}-{number:03}": 1 for number in range(count)}
+
+
+def start(world: World, name: str) -> tuple[Dag, str]:
+    dag = world.airflow.dag(name)
+    dag.pause(paused=False)
+    return dag, dag.trigger()
+
+
+def state(dag: Dag, run: str, task: str = "move") -> str:
+    return str(dag.call("GET", f"/dagRuns/{run}/taskInstances/{task}")["state"])
+
+
+def mark_failed(dag: Dag, run: str, task: str = "move") -> None:
+    dag.call("PATCH", f"/dagRuns/{run}/taskInstances/{task}", {"new_state": "failed"})
+
+
+def test_three_failed_files_of_a_hundred_are_named_and_a_clear_moves_only_them(world: World) -> None:
+    again = {"hundred-007", "hundred-042", "hundred-099"}
+    for name in again:
+        outcome = {"path": f"^/{name}", "count": 1, "result": "FAILED", "message": "no space"}
+        world.dataflows.control("outcomes", outcome)
+    dag, run = start(world, "hundred")
+    assert dag.finished(run) == "failed"
+    told = dag.xcom(run, "move", "sync_failure")
+    assert told["error"] == "FilesFailedError"
+    assert told["message"].startswith("3 of 100 files were not moved: ")
+    assert {
+        name for name in names("hundred", 100) if f"/{name} (FAILED: no space)" in told["message"]
+    } == again
+    assert world.dataflows.moved("hundred").keys() == names("hundred", 100).keys() - again
+
+    dag.clear(run)
+    wait_for(lambda: dag.run(run)["state"] != "failed", 30, "the cleared run to start")
+    assert dag.finished(run) == "success"
+    report = dag.xcom(run, "move")
+    assert (report["files"], report["moved"], report["failed"]) == (100, 100, 0)
+    assert world.dataflows.moved("hundred") == names("hundred", 100)
+    assert world.dataflows.subtasks("hundred") == {
+        name: 2 if name in again else 1 for name in names("hundred", 100)
+    }
+    assert dag.xcom(run, "move", "progress")["files_done"] == 100
+
+
+def test_marking_a_deferred_task_failed_cancels_its_files_and_a_clear_moves_them(world: World) -> None:
+    world.dataflows.control("outcomes", {"path": "^/deferred-", "seconds": 600, "count": 5})
+    dag, run = start(world, "deferred")
+    wait_for(lambda: state(dag, run) == "deferred", 120, "the task to defer")
+    # What a deferred task does is seen while it does it.
+    path = f"/dagRuns/{run}/taskInstances/move/xcomEntries/progress?deserialize=true"
+    wait_for(lambda: dag.call("GET", path)["value"]["active"] == 5, 60, "progress of the deferred task")
+    mark_failed(dag, run)
+    wait_for(lambda: world.dataflows.statuses("deferred") == {"CANCELED"}, 60, "the files to be canceled")
+    dag.clear(run)
+    wait_for(lambda: dag.run(run)["state"] != "failed", 30, "the cleared run to start")
+    assert dag.finished(run) == "success"
+    assert world.dataflows.moved("deferred") == names("deferred", 5)
+
+
+def test_marking_a_working_task_failed_cancels_its_files(world: World) -> None:
+    world.dataflows.control("outcomes", {"path": "^/working-", "seconds": 600, "count": 5})
+    dag, run = start(world, "working")
+    wait_for(lambda: world.dataflows.subtasks("working").total() == 5, 120, "the files to be submitted")
+    mark_failed(dag, run)
+    wait_for(lambda: world.dataflows.statuses("working") == {"CANCELED"}, 60, "the files to be canceled")
+
+
+def test_a_sensor_watches_what_a_task_has_submitted(world: World) -> None:
+    dag, run = start(world, "watched")
+    assert dag.finished(run) == "success"
+    report = dag.xcom(run, "watch")
+    assert (report["files"], report["moved"]) == (3, 3)
+    assert world.dataflows.subtasks("watched") == names("watched", 3)
+
+
+def test_the_shipped_import_moves_what_is_new_in_its_window(world: World) -> None:
+    dag = world.airflow.dag("cpfs_import")
+    dag.pause(paused=False)
+    dag.wait(lambda states: states == ["success"], "to import its window")
+    assert world.dataflows.moved("incoming") == {"a": 1, "day/b": 1}
+    report = dag.xcom(dag.runs()[0]["dag_run_id"], "files")
+    assert (report["moved"], report["window"]["start"]) == (2, int(world.first.timestamp() * 1000))
