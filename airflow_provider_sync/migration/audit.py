@@ -8,7 +8,7 @@ from airflow_provider_sync.clients.oss.crc import crc64
 from airflow_provider_sync.engine.contract import Environment
 from airflow_provider_sync.errors import CorruptDataError
 from airflow_provider_sync.migration.contract import Source, Target
-from airflow_provider_sync.migration.decide import Verdict, compare
+from airflow_provider_sync.migration.decide import NEWER_THERE, Verdict, compare, is_kept
 from airflow_provider_sync.migration.errors import SizeMismatchError, SourceGoneError, TargetChangedError
 from airflow_provider_sync.migration.journal import DONE, Outcome
 from airflow_provider_sync.migration.objects import UNKNOWN_SIZE, ObjectInfo
@@ -33,6 +33,7 @@ class Auditor:
         environment: Environment,
         read: Callable[[int], None],
     ) -> None:
+        self._spec = spec
         self._content = spec.audit_level == "content"
         self._piece = spec.part_size
         self._source = source
@@ -41,11 +42,21 @@ class Auditor:
         self._read = read
 
     def compare(self, entry: Entry) -> Outcome:
-        """Return an outcome if both are the same, raise the difference if not."""
-        item = entry.info
-        there = self._target.head(item.key)
+        """Return an outcome if both are the same, raise the difference if not.
+
+        A job that keeps what is newer in the target finds nothing wrong with a difference there.
+        """
+        there = self._target.head(entry.info.key)
         if there is None:
-            raise TargetChangedError(f"{self._target.name}{item.key} is not there any more")
+            raise TargetChangedError(f"{self._target.name}{entry.info.key} is not there any more")
+        try:
+            return self._compare(entry.info, there)
+        except (CorruptDataError, SizeMismatchError):
+            if is_kept(self._spec, entry.info, there):
+                return self._same(there, NEWER_THERE)
+            raise
+
+    def _compare(self, item: ObjectInfo, there: ObjectInfo) -> Outcome:
         if item.size == UNKNOWN_SIZE:
             found = self._source.head(item)
             if found is None:

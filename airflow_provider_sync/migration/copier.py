@@ -112,8 +112,9 @@ class Copier:
                 reason = needs_copy(self._spec, item, found)
                 if reason:
                     return self._skipped(item, reason)
+        expected = entry.target_etag if self._spec.protects and not only_new else None
         try:
-            return self._transfer(item, note, only_new=only_new)
+            return self._transfer(item, note, only_new=only_new, expected=expected)
         except _TakenError as taken:
             return self._resolve(item, note, taken)
 
@@ -131,7 +132,9 @@ class Copier:
         except _TakenError as again:
             raise TargetChangedError(f"{self._target.name}{item.key}: {again.error}") from again.error
 
-    def _transfer(self, item: ObjectInfo, note: str, *, only_new: bool) -> Outcome:
+    def _transfer(
+        self, item: ObjectInfo, note: str, *, only_new: bool, expected: str | None = None
+    ) -> Outcome:
         if self._by_service:
             self._rate.take(0, 1)
             try:
@@ -141,7 +144,7 @@ class Copier:
             self._moved(item.size)
             return self._done(item, stored, Prepared(), note)
         if item.size == UNKNOWN_SIZE or item.size > self._spec.multipart_threshold:
-            return self._large(item, note, only_new=only_new)
+            return self._large(item, note, only_new=only_new, expected=expected)
         return self._small(item, note, only_new=only_new)
 
     def _sized(self, item: ObjectInfo) -> ObjectInfo:
@@ -171,18 +174,22 @@ class Copier:
 
     # ── in parts ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def _large(self, item: ObjectInfo, note: str, *, only_new: bool) -> Outcome:
+    def _large(self, item: ObjectInfo, note: str, *, only_new: bool, expected: str | None) -> Outcome:
         self._rate.take(0, 1)
         prepared = self._prepare(item, self._source.attributes(item))
         upload, known = self._upload(item, prepared)
         try:
-            return self._in_parts(item, note, prepared, upload=upload, known=known, only_new=only_new)
+            return self._in_parts(
+                item, note, prepared, upload=upload, known=known, only_new=only_new, expected=expected
+            )
         except NoSuchUploadError:
             if not known:
                 raise
         # a killed run had thrown the upload away, without a chance to say so
         upload, known = self._upload(item, prepared)
-        return self._in_parts(item, note, prepared, upload=upload, known=known, only_new=only_new)
+        return self._in_parts(
+            item, note, prepared, upload=upload, known=known, only_new=only_new, expected=expected
+        )
 
     def _in_parts(
         self,
@@ -193,6 +200,7 @@ class Copier:
         upload: str,
         known: dict[int, Part],
         only_new: bool,
+        expected: str | None,
     ) -> Outcome:
         piece = self._piece(item)
         try:
@@ -211,6 +219,8 @@ class Copier:
                 )
             if item.size != UNKNOWN_SIZE and not item.etag and self._source.ranges(item):
                 self._require_unchanged(item)
+            if expected is not None:
+                self._require_expected(item, expected, size=size, checksum=checksum)
             try:
                 stored = self._target.complete(
                     item.key, upload, parts, item=item._replace(size=size), only_new=only_new
@@ -300,6 +310,13 @@ class Copier:
         found = self._source.head(item)
         if found is None or (found.size, found.modified) != (item.size, item.modified):
             raise SourceChangedError(f"{self._source.name}{item.key} changed while it was read")
+
+    def _require_expected(self, item: ObjectInfo, etag: str, *, size: int, checksum: int) -> None:
+        """Look again at what is to be replaced: moving the parts has taken its time."""
+        found = self._target.head(item.key)
+        if found is not None and found.etag != etag:
+            error = TargetConflictError(f"{self._target.name}{item.key} was written while it was copied")
+            raise _TakenError(error, size, checksum)
 
     # ── results ──────────────────────────────────────────────────────────────────────────────────────────
 

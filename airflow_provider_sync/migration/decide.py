@@ -10,7 +10,10 @@ from enum import Enum
 from airflow_provider_sync.migration.objects import UNKNOWN_SIZE, ObjectInfo
 from airflow_provider_sync.migration.spec import MigrationSpec
 
-__all__ = ["Verdict", "compare", "make_filter", "needs_copy"]
+__all__ = ["NEWER_THERE", "Verdict", "compare", "is_kept", "make_filter", "needs_copy"]
+
+NEWER_THERE = "differs, and the target is newer"
+"""What a comparison says of objects that somebody wrote in the target, if the job keeps such."""
 
 _MD5 = re.compile(r"[0-9A-Fa-f]{32}")
 
@@ -78,12 +81,24 @@ def needs_copy(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo | Non
         return "exists"
     if source.size == UNKNOWN_SIZE:
         return ""
-    return _newer_there(source, target) if rule == "older" else _same_there(spec, source, target)
+    return _newer_there(spec, source, target) if rule == "older" else _same_there(spec, source, target)
 
 
-def _newer_there(source: ObjectInfo, target: ObjectInfo) -> str:
+def is_kept(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo) -> bool:
+    """Tell whether the target's object is somebody's newer one, which the job does not replace."""
+    if spec.rule != "older":
+        return False
+    return target.modified >= spec.target_since if spec.target_since else target.modified > source.modified
+
+
+def _newer_there(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo) -> str:
     if not source.modified:
         return "exists, and the source's time is unknown"
+    if spec.target_since:
+        if is_kept(spec, source, target):
+            return "target was written since the switch"
+        # an earlier copy: when it was made says nothing about which version it is of
+        return _same_there(spec, source, target)
     return "target is not older" if target.modified >= source.modified else ""
 
 
@@ -93,13 +108,15 @@ def _same_there(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo) -> 
         return "same content"
     if verdict is Verdict.DIFFERENT or _both_md5(spec, source, target):
         return ""
-    not_older = source.modified > 0 and target.modified >= source.modified
+    # A source that goes on changing may do so just after a copy, and the two clocks differ.
+    margin = spec.since_margin if spec.import_since else 0.0
+    not_older = source.modified > 0 and target.modified >= source.modified + margin
     return "same size, target is not older" if not_older else ""
 
 
 def _both_md5(spec: MigrationSpec, source: ObjectInfo, target: ObjectInfo) -> bool:
     return (
-        spec.compare == "checksum"
+        (spec.compare == "checksum" or spec.target_since > 0)
         and _MD5.fullmatch(source.etag) is not None
         and _MD5.fullmatch(target.etag) is not None
     )

@@ -18,7 +18,14 @@ from airflow_provider_sync.engine.contract import Environment
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.migration.contract import Source, Target
 from airflow_provider_sync.migration.cutter import Chunk, Cutter, Piece, PlanSummary
-from airflow_provider_sync.migration.decide import Verdict, compare, make_filter, needs_copy
+from airflow_provider_sync.migration.decide import (
+    NEWER_THERE,
+    Verdict,
+    compare,
+    is_kept,
+    make_filter,
+    needs_copy,
+)
 from airflow_provider_sync.migration.folder import JobFolder
 from airflow_provider_sync.migration.objects import UNKNOWN_SIZE, ObjectInfo
 from airflow_provider_sync.migration.spec import MigrationSpec
@@ -192,6 +199,9 @@ class _Decider:
         if other is None:
             chunk.differ(here.key, "MISSING")
         elif here.size not in (UNKNOWN_SIZE, other.size):
+            if is_kept(self.spec, here, other):
+                chunk.count(NEWER_THERE)  # what the copy itself would have kept
+                return
             chunk.differ(here.key, f"SIZE_NOT_MATCH: {here.size} in the source, {other.size} in the target")
         elif level == "time" and other.modified < here.modified:
             chunk.differ(here.key, f"TARGET_OLDER: {here.modified:.3f} in the source, {other.modified:.3f}")

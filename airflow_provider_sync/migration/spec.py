@@ -68,6 +68,12 @@ class MigrationSpec:
     since_margin: float = option(
         "since_margin", "Seconds that are taken off `import_since`, because clocks differ.", default=300.0
     )
+    target_since: float = option(
+        "target_since",
+        "When the application began to write to the target (seconds): `older` keeps what the target got since "
+        "then, and replaces what is older wherever the source differs; 0 compares the objects' times.",
+        default=0.0,
+    )
     last_modify: float = option(
         "last_modify", "Leave out objects modified after this time (seconds); 0 takes all.", default=0.0
     )
@@ -121,7 +127,7 @@ class MigrationSpec:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"migration.{name}", value, allowed="a positive number, or null for none")
-        for name in ("import_since", "since_margin", "last_modify", "min_size"):
+        for name in ("import_since", "since_margin", "target_since", "last_modify", "min_size"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"migration.{name}", getattr(self, name), allowed="0 or more")
         if self.part_size > self.bytes_in_flight or self.multipart_threshold > self.bytes_in_flight:

@@ -72,6 +72,9 @@ def object_migration(
     """
     if verify not in _LEVELS:
         raise ConfigError("verify", verify, allowed=", ".join(repr(one) for one in _LEVELS))
+    if incremental:
+        # the target is a copy: what differs is replaced, whatever the two services' clocks say
+        options = {"overwrite": "changed", "compare": "checksum", **(options or {})}
     said: dict[str, Any] = {
         "source": source,
         "target": target,

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 class MigrationReportOperator(MigrationOperator):
     """Say what became of a job, write it down, and fail unless everything arrived.
 
+    ``started`` and ``finished`` are when the listing began, and a time after the last copy (Unix seconds).
     ``report.json`` and ``errors.csv`` in the job's folder have it whole; XCom has the counts and the first
     failures. A run of an incremental migration that succeeded moves the time from which the next one looks.
 
@@ -64,7 +66,12 @@ class MigrationReportOperator(MigrationOperator):
         if planned.dry_run:
             return {"dry_run": True, "plan": planned.summary}
         series, request = request.job, request.named(planned.job)
-        report: dict[str, Any] = {"job": planned.job, "started": planned.started, "plan": planned.summary}
+        report: dict[str, Any] = {
+            "job": planned.job,
+            "started": planned.started,
+            "finished": time.time(),
+            "plan": planned.summary,
+        }
         with request.folder() as folder:
             read_order(folder, planned)
             bad = _look(folder, report, "copy")
