@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+import pendulum
 from airflow.sdk import Context
 
 from airflow_provider_sync.errors import ConfigError
@@ -26,18 +27,21 @@ class OTSStreamToOSSOperator(SyncOperator):
     :param columns: what to export, in order: names, or ``{"name": …, "type": …}``. Needed in mode
         ``single_version_and_update_only``.
     :param bucket: empty takes the connection's.
-    :param object_name: name of the objects, to which window and split are added. As a template it is rendered for
-        the run: with ``heal``, keep times out of it, because a run writes earlier windows too.
+    :param object_name: name of the objects, to which window and split are added. Rendered anew for each window
+        that the run writes, with that window's ``data_interval_start``, ``data_interval_end``, ``logical_date``,
+        ``ds``, ``ts`` and the like: a window has the same names whichever run writes it.
     :param mode: ``single_version_and_update_only`` (a row per change) or ``multi_version`` (a row per cell).
     :param export_sequence_info: add the change's place in the stream, a text that sorts as the stream does.
     :param status_table: keeps progress, row for row as DataX does; made if it is not there.
     :param write_mode: ``truncate`` replaces what this window wrote before, ``append`` adds objects (or, with
         ``writeSingleObject``, to one object), ``nonConflict`` refuses names that are taken.
     :param file_format: ``csv``, ``text``, ``parquet`` or ``jsonl``.
-    :param concurrent: shards read side by side in this task.
+    :param concurrent: how many objects a window becomes at most, written side by side; shards are dealt out to
+        them. Shards are read side by side in any case.
     :param error_limit: how many records may be rejected before the run fails.
     :param reader_options: more parameters of the reader, by their DataX names.
-    :param writer_options: more parameters of the writer, by their DataX names (``fieldDelimiter`` …).
+    :param writer_options: more parameters of the writer, by their DataX names (``fieldDelimiter`` …); rendered
+        like ``object_name``.
 
     The rest as for :class:`SyncOperator`. All texts are rendered; ``${start_time}`` and the like are not
     (give them to ``SyncOperator``): names carry the window anyway.
@@ -47,10 +51,8 @@ class OTSStreamToOSSOperator(SyncOperator):
         "table",
         "columns",
         "bucket",
-        "object_name",
         "status_table",
         "reader_options",
-        "writer_options",
         "job_name",
     )
     checks_job_when_built = False  # there is none before the texts are rendered
@@ -69,7 +71,7 @@ class OTSStreamToOSSOperator(SyncOperator):
         status_table: str = "TableStoreStreamReaderStatusTable",
         write_mode: Literal["truncate", "append", "nonConflict"] = "truncate",
         file_format: Literal["csv", "text", "parquet", "jsonl"] = "csv",
-        concurrent: int = 4,
+        concurrent: int = 1,
         error_limit: int | None = 0,
         reader_options: Mapping[str, Any] | None = None,
         writer_options: Mapping[str, Any] | None = None,
@@ -96,7 +98,8 @@ class OTSStreamToOSSOperator(SyncOperator):
         self.writer_options = dict(writer_options or {})
 
     def _load(self, context: Context, run: RunWindow | None, window: Window | None) -> JobFile:
-        del run, window
+        del run
+        named = _context_of(context, window)
         reader = {
             "dataTable": self.table,
             **({} if self.mode == "multi_version" else {"mode": self.mode}),
@@ -107,10 +110,10 @@ class OTSStreamToOSSOperator(SyncOperator):
         }
         writer = {
             **({"bucket": self.bucket} if self.bucket else {}),
-            "object": self.object_name,
+            "object": self.render_template(self.object_name, named),
             "writeMode": self.write_mode,
             "fileFormat": self.file_format,
-            **self.writer_options,
+            **self.render_template(self.writer_options, named),
         }
         spec = JobSpec(
             name=self._name(context),
@@ -123,3 +126,24 @@ class OTSStreamToOSSOperator(SyncOperator):
 
     def _columns(self) -> list[dict[str, Any]]:
         return [{"name": one} if isinstance(one, str) else dict(one) for one in self.columns]
+
+
+def _context_of(context: Context, window: Window | None) -> Context:
+    """Return the context that a run of exactly this window would have had, as far as times go.
+
+    A run that completes an earlier window too must give it the names that its own run would have given it.
+    """
+    if window is None:
+        return context
+    start, end = pendulum.instance(window.start_time), pendulum.instance(window.end_time)
+    times = {
+        "data_interval_start": start,
+        "data_interval_end": end,
+        "logical_date": start,
+        "ds": start.strftime("%Y-%m-%d"),
+        "ds_nodash": start.strftime("%Y%m%d"),
+        "ts": start.isoformat(),
+        "ts_nodash": start.strftime("%Y%m%dT%H%M%S"),
+        "ts_nodash_with_tz": start.isoformat().replace("-", "").replace(":", ""),
+    }
+    return cast("Context", {**context, **times})

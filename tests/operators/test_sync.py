@@ -237,6 +237,23 @@ def test_a_job_file_with_a_mistake_is_refused_when_the_dag_is_parsed(run: Run, t
         run.operator(self_dependency="maybe")
 
 
+def test_names_are_rendered_for_the_window_they_name_and_not_for_the_run(run: Run) -> None:
+    operator = OTSStreamToOSSOperator(
+        task_id="copy",
+        dag=DAG("orders", schedule=None),
+        table="orders",
+        columns=["id"],
+        object_name="lake/{{ ds }}/{{ ti.task_id }}",
+        writer_options={"metadata": {"hour": "{{ data_interval_start.hour }}"}},
+    )
+    assert not {"object_name", "writer_options"} & set(operator.template_fields)
+    yesterday = Window.between(START - timedelta(hours=11), START - timedelta(hours=10))
+    manual = {key: value for key, value in run.context(0).items() if not key.startswith("data_interval")}
+    for context in (run.context(0), manual):
+        writer = operator._load(context, None, yesterday).spec.writer.parameter
+        assert (writer["object"], writer["metadata"]) == ("lake/2026-11-19/copy", {"hour": "23"})
+
+
 def test_the_stream_operator_makes_the_job_that_datax_users_know(run: Run) -> None:
     operator = OTSStreamToOSSOperator(
         task_id="copy",
@@ -273,7 +290,7 @@ def test_the_stream_operator_makes_the_job_that_datax_users_know(run: Run) -> No
             },
         },
         "limits": {
-            "concurrent": 4,
+            "concurrent": 1,
             "bytes_per_second": None,
             "records_per_second": None,
             "error_records": 0,
