@@ -56,10 +56,12 @@ def list_objects(client: ListsPages, bucket: str, prefix: str, after: str | None
     last = prefix + after if after is not None else None
     while True:
         page = client.list_page(bucket, prefix, start_after=start_after, token=token)
-        for key, size, etag, modified, storage_class in page.objects:
+        for number, (key, size, etag, modified, storage_class) in enumerate(page.objects):
             if last is not None and key <= last:
-                if key == last and after == "":
-                    continue  # the object named like the prefix itself; start-after cannot be empty
+                if key == last and (number or after == ""):
+                    # listed twice, as servers over a file system do with what is just being replaced; or the
+                    # object named like the prefix itself, because start-after cannot be empty
+                    continue
                 raise CorruptDataError(
                     f"list {bucket}/{prefix}: {key!r} after {last!r} is not in the order of utf-8 bytes"
                 )

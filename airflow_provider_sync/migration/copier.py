@@ -127,8 +127,9 @@ class Copier:
             reason = needs_copy(self._spec, item, found)
             if reason:
                 return self._skipped(item, reason)
+        expected = found.etag if found is not None and self._spec.protects else None
         try:
-            return self._transfer(item, note, only_new=False)
+            return self._transfer(item, note, only_new=False, expected=expected)
         except _TakenError as again:
             raise TargetChangedError(f"{self._target.name}{item.key}: {again.error}") from again.error
 
@@ -145,7 +146,7 @@ class Copier:
             return self._done(item, stored, Prepared(), note)
         if item.size == UNKNOWN_SIZE or item.size > self._spec.multipart_threshold:
             return self._large(item, note, only_new=only_new, expected=expected)
-        return self._small(item, note, only_new=only_new)
+        return self._small(item, note, only_new=only_new, expected=expected)
 
     def _sized(self, item: ObjectInfo) -> ObjectInfo:
         found = self._source.head(item)
@@ -155,7 +156,7 @@ class Copier:
 
     # ── one request each way ─────────────────────────────────────────────────────────────────────────────
 
-    def _small(self, item: ObjectInfo, note: str, *, only_new: bool) -> Outcome:
+    def _small(self, item: ObjectInfo, note: str, *, only_new: bool, expected: str | None) -> Outcome:
         self._rate.take(item.size, 1)
         with self._budget.hold(item.size):
             content = self._source.get(item)
@@ -165,6 +166,8 @@ class Copier:
                     f"{self._source.name}{item.key}: listed with {item.size} bytes, {size} were read"
                 )
             prepared = self._prepare(item, content.attributes)
+            if expected is not None:
+                self._require_expected(item, expected, size=size, checksum=crc64(body))
             try:
                 stored = self._target.put(item.key, body, prepared, item=item, only_new=only_new)
             except TargetConflictError as error:
