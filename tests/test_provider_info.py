@@ -43,7 +43,7 @@ def test_airflow_finds_it_by_its_entry_point() -> None:
 def test_every_public_module_is_listed_and_can_be_imported(section: str) -> None:
     folder = Path(airflow_provider_sync.__file__).parent / section
     public = {one.name for one in pkgutil.iter_modules([str(folder)]) if not one.name.startswith("_")}
-    helpers = {"hooks": {"connection", "credentials"}}.get(section, set())
+    helpers = {"hooks": {"aws", "connection", "credentials"}}.get(section, set())
     assert listed(section) == {f"airflow_provider_sync.{section}.{name}" for name in public - helpers}
     for module in listed(section):
         importlib.import_module(module)

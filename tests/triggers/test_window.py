@@ -20,6 +20,25 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "delay": 300.0,
         "end_from_trigger": True,
     },
+    "SubtasksTrigger": {
+        "cpfs_conn_id": "cpfs",
+        "file_system_id": "cpfs-1",
+        "task_ids": ["task-1"],
+        "subtask_ids": ["subtask-1", "subtask-2"],
+        "poll_interval": 7.0,
+        "deadline": 1795168800.0,
+        "patience": 60.0,
+        "cancel_on_kill": True,
+    },
+    "DataflowStatusTrigger": {
+        "cpfs_conn_id": "cpfs",
+        "file_system_id": "cpfs-1",
+        "kind": "task",
+        "subject": "task-1",
+        "until": ["Completed", "Failed"],
+        "poll_interval": 31.0,
+        "deadline": None,
+    },
 }
 
 
@@ -33,7 +52,10 @@ def all_triggers() -> list[type[BaseTrigger]]:
         value
         for module in modules
         for value in vars(module).values()
-        if inspect.isclass(value) and issubclass(value, BaseTrigger) and value.__module__ == module.__name__
+        if inspect.isclass(value)
+        and issubclass(value, BaseTrigger)
+        and value.__module__ == module.__name__
+        and not inspect.isabstract(value)
     ]
 
 
