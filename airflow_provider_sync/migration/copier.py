@@ -87,7 +87,9 @@ class Copier:
                     return self._skipped(item, reason)
         try:
             return self._checked(item, entry, note)
-        except SourceChangedError:
+        except (SourceChangedError, SizeMismatchError) as error:
+            if isinstance(error, SizeMismatchError) and item.etag:
+                raise  # the listed version, but not all of it
             found = self._source.head(item)
             if found is None:
                 raise SourceGoneError(

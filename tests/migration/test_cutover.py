@@ -18,7 +18,7 @@ from airflow_provider_sync.migration.objects import ObjectInfo
 from airflow_provider_sync.migration.plan import plan_job
 from airflow_provider_sync.migration.run import TaskRunner
 from airflow_provider_sync.migration.spec import MigrationSpec
-from airflow_provider_sync.migration.status import stat, tasks_to_run
+from airflow_provider_sync.migration.status import failed_objects, stat, tasks_to_run
 
 MIB = 1024 * 1024
 KEYS = [f"{folder}/{n:03d}" for folder in "abc" for n in range(60)]
@@ -76,7 +76,7 @@ def run(spec, s3, bucket, oss, state):
     for _ in range(9):  # an object that changes again and again fails, and is tried again
         for seq in tasks_to_run(folder):
             TaskRunner(spec, source, target, folder).run(seq)
-    assert stat(folder).state == "Succeed", stat(folder).as_text()
+    assert stat(folder).state == "Succeed", list(failed_objects(folder))
     return summary
 
 
