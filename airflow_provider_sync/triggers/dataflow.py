@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from abc import abstractmethod
@@ -24,6 +25,11 @@ __all__ = ["DataflowStatusTrigger", "SubtasksTrigger"]
 PROGRESS_KEY = "progress"
 """XCom key of how far the files of a deferred task are, for people."""
 
+SETTLE_SECONDS = 10.0
+"""The least time before the first look. A task that is resumed while its worker has not quite gone is failed by the
+scheduler ("finished with state success, but the task instance's state attribute is running"); observed: Airflow takes
+up to five seconds to notice that a worker has gone."""
+
 _THREADS = 4
 _CALL_PATIENCE = 20.0
 _OUTAGE_PATIENCE = 1800.0
@@ -39,7 +45,8 @@ def _threads() -> ThreadPoolExecutor:
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(_threads(), function)
+    context = contextvars.copy_context()  # says to Airflow whose log a line belongs to
+    return await asyncio.get_running_loop().run_in_executor(_threads(), context.run, function)
 
 
 class _PollingTrigger(BaseTrigger):
@@ -81,9 +88,13 @@ class _PollingTrigger(BaseTrigger):
         return self._hook
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look, sleep, look again."""
+        """Sleep, look, sleep again: whoever defers has looked just before."""
         away_since: float | None = None
+        pause = max(self.poll_interval, SETTLE_SECONDS)
         while True:
+            left = pause if self.deadline is None else self.deadline - time.time()
+            await asyncio.sleep(max(0.0, min(left, pause)))
+            pause = self.poll_interval
             try:
                 answer = await _in_thread(self._look)
                 away_since = None
@@ -97,11 +108,9 @@ class _PollingTrigger(BaseTrigger):
             if answer is not None:
                 yield TriggerEvent({"state": "finished", **answer})
                 return
-            left = self.poll_interval if self.deadline is None else self.deadline - time.time()
-            if left <= 0:
+            if self.deadline is not None and time.time() >= self.deadline:
                 yield TriggerEvent({"state": "late"})
                 return
-            await asyncio.sleep(min(left, self.poll_interval))
 
 
 class SubtasksTrigger(_PollingTrigger):

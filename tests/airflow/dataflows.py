@@ -7,7 +7,7 @@ import json
 import uuid
 from collections import Counter
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, Self
@@ -132,13 +132,12 @@ def _shipped_import(folder: Path, lake: Lake, first: datetime) -> None:
         url = lake.bucket.sign_url("PUT", f"incoming/{name}", 3600, slash_safe=True)
         assert lake.bucket.put_object_with_url(url, b"x").status == 200
     lake.control(lake.oss, "POST", "clock", {})
-    tick = first + timedelta(minutes=10)
     text = (SHIPPED / "cpfs_import.py").read_text()
     for old, new in {
         "bmcpfs-370jz26fkr2st9": FS,
         '"examplebucket"': f'"{BUCKET}"',
-        "2026-11-20T00:00:00+00:00": tick.isoformat(),
-        "catchup=True": f'catchup=True, end_date=datetime.fromisoformat("{tick.isoformat()}")',
+        "2026-11-20T00:00:00+00:00": first.isoformat(),
+        "catchup=True": f'catchup=True, end_date=datetime.fromisoformat("{first.isoformat()}")',
         'task_id="dataflow",': 'task_id="dataflow", poll_interval=1.0,',
         'task_id="files",': 'task_id="files", poll_interval=1.0,',
     }.items():

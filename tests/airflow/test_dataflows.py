@@ -60,8 +60,10 @@ def test_marking_a_deferred_task_failed_cancels_its_files_and_a_clear_moves_them
     dag, run = start(world, "deferred")
     wait_for(lambda: state(dag, run) == "deferred", 120, "the task to defer")
     # What a deferred task does is seen while it does it.
-    path = f"/dagRuns/{run}/taskInstances/move/xcomEntries/progress?deserialize=true"
-    wait_for(lambda: dag.call("GET", path)["value"]["active"] == 5, 60, "progress of the deferred task")
+    listed = f"/dagRuns/{run}/taskInstances/move/xcomEntries"
+    wait_for(lambda: dag.call("GET", listed)["xcom_entries"], 60, "progress of the deferred task")
+    shown = dag.xcom(run, "move", "progress")
+    assert (shown["total"], shown["active"], shown["files_done"]) == (5, 5, 0)
     mark_failed(dag, run)
     wait_for(lambda: world.dataflows.statuses("deferred") == {"CANCELED"}, 60, "the files to be canceled")
     dag.clear(run)
@@ -85,11 +87,17 @@ def test_a_sensor_watches_what_a_task_has_submitted(world: World) -> None:
     assert (report["files"], report["moved"]) == (3, 3)
     assert world.dataflows.subtasks("watched") == names("watched", 3)
 
+    dag.clear(run)
+    wait_for(lambda: dag.run(run)["state"] != "success", 30, "the cleared run to start")
+    assert dag.finished(run) == "success"
+    assert world.dataflows.subtasks("watched") == dict.fromkeys(names("watched", 3), 2)
+
 
 def test_the_shipped_import_moves_what_is_new_in_its_window(world: World) -> None:
     dag = world.airflow.dag("cpfs_import")
     dag.pause(paused=False)
     dag.wait(lambda states: states == ["success"], "to import its window")
-    assert world.dataflows.moved("incoming") == {"a": 1, "day/b": 1}
     report = dag.xcom(dag.runs()[0]["dag_run_id"], "files")
-    assert (report["moved"], report["window"]["start"]) == (2, int(world.first.timestamp() * 1000))
+    assert report["window"]["start"] == int(world.first.timestamp() * 1000)
+    assert (report["moved"], report["refused"]) == (2, 0)
+    assert world.dataflows.moved("incoming") == {"a": 1, "day/b": 1}

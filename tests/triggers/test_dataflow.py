@@ -152,5 +152,15 @@ def test_a_dataflow_that_is_gone_fires_without_a_status(dataflows: World) -> Non
         kind="dataflow",
         subject="df-nowhere",
         until=["Running"],
+        poll_interval=0.05,
     )
     assert asyncio.run(first_event(trigger)).payload == {"state": "finished", "status": ""}
+
+
+def test_the_first_look_is_late_enough_for_the_worker_to_be_gone(
+    dataflows: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataflow, "SETTLE_SECONDS", 0.6)
+    began = time.monotonic()
+    asyncio.run(first_event(waiting(dataflows, 1)))
+    assert time.monotonic() - began > 0.6
