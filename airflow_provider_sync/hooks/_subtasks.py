@@ -10,13 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowRuntimeError
+
 from airflow_provider_sync.clients.nas.errors import StatusConflictError
 from airflow_provider_sync.errors import NotFoundError, SyncError
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from airflow_provider_sync.clients.nas import NasClient, Subtask
 
-__all__ = ["FailedFile", "FilesFailedError", "FilesLateError", "SubtaskProbe", "Survey", "cancel_subtasks"]
+__all__ = [
+    "FailedFile",
+    "FilesFailedError",
+    "FilesLateError",
+    "SubtaskProbe",
+    "Survey",
+    "cancel_subtasks",
+    "show_survey",
+]
 
 MISSING = "MISSING"
 _NAMED = 20
@@ -220,6 +232,18 @@ class SubtaskProbe:
             left = survey.active + survey.missing
             survey.eta = left * (now - started) / (survey.done - before)
         return survey
+
+
+def show_survey(context: Context, survey: Survey) -> None:
+    """Log a survey, and put it into the task's state as ``progress`` for the UI; for use on a worker."""
+    log.info("%s", survey)
+    store: Any = context.get("task_state_store")
+    if store is None:
+        return
+    try:
+        store.set("progress", {**survey.to_json(), "try_number": context["ti"].try_number})
+    except AirflowRuntimeError:
+        log.warning("could not show progress; the wait goes on", exc_info=True)
 
 
 def cancel_subtasks(

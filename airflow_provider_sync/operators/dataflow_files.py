@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -20,16 +20,15 @@ from airflow_provider_sync.hooks._errors import airflow_errors
 from airflow_provider_sync.hooks.cpfs import CpfsHook
 
 if TYPE_CHECKING:
-    from airflow_provider_sync.clients.nas import DataflowTask, NasClient
+    from airflow_provider_sync.clients.nas import NasClient
     from airflow_provider_sync.hooks._subtasks import FailedFile, SubtaskProbe, Survey
-    from airflow_provider_sync.operators._files import FileMove, Plan, Refused
+    from airflow_provider_sync.operators._files import FileMove, Plan
     from airflow_provider_sync.operators._ledger import Ledger
     from airflow_provider_sync.spec.window import Window
 
 __all__ = ["CpfsMoveFilesOperator"]
 
-PROGRESS_KEY = "progress"
-_DIRECTIONS = {"import": "StreamImport", "export": "StreamExport"}
+_DIRECTIONS = ("import", "export")
 _ON_FAILED = ("fail", "list")
 _THREADS = 4
 _BATCH = 50  # files between two notes of their ids: what a crash asks for again
@@ -224,65 +223,20 @@ class CpfsMoveFilesOperator(BaseOperator):
         return found
 
     def _plan(self, window: Window | None) -> Plan:
-        from airflow_provider_sync.operators._files import Plan, list_folder, parse_files  # noqa: PLC0415
+        from airflow_provider_sync.operators._file_source import FileSource  # noqa: PLC0415 - not for parsing
 
-        if self.pattern is None:
-            return Plan(parse_files(self.files, self._target_directory))
-        if self.mounted_at is not None:
-            self._check_direction("export", "mounted_at")
-            moves, refused = list_folder(self.mounted_at, self.pattern, self._target_directory)
-        else:
-            self._check_direction("import", "pattern")
-            moves, refused = self._list_objects(window)
-        self.log.info("%d files match %s, %d cannot be named", len(moves), self.pattern, len(refused))
-        return Plan(moves, refused, window)
-
-    def _list_objects(self, window: Window | None) -> tuple[list[FileMove], list[Refused]]:
-        from airflow_provider_sync.hooks.oss import OSSHook  # noqa: PLC0415
-        from airflow_provider_sync.operators._files import list_objects  # noqa: PLC0415
-
-        flow = self._client.dataflow(self.file_system_id, self.dataflow_id)
-        if flow is None:
-            raise ConfigError(
-                "dataflow_id", self.dataflow_id, reason=f"{self.file_system_id} has no such one"
-            )
-        bucket = flow.source_storage.removeprefix("oss://").rpartition(":")[2]
-        root = f"{flow.source_storage_path.strip('/')}/{self._task.directory.strip('/')}/".replace("//", "/")
-        with closing(OSSHook(self.oss_conn_id).get_conn()) as objects:
-            return list_objects(
-                objects,
-                bucket,
-                root.lstrip("/"),
-                str(self.pattern),
-                target_directory=self._target_directory,
-                window=window,
-            )
-
-    def _target_directory(self) -> str:
-        """Return what goes before the path of a file without a target; asks about the task only if there is one."""
-        if self.target_directory is not None:
-            return self.target_directory
-        self._check_direction(self.direction, "direction")
-        return self._task.dst_directory if self._task.action == _DIRECTIONS["import"] else "/"
-
-    def _check_direction(self, direction: str | None, field: str) -> None:
-        action = self._task.action
-        for wanted in {direction, self.direction} - {None}:
-            if action != _DIRECTIONS[str(wanted)]:
-                raise ConfigError(
-                    "dataflow_task_id",
-                    self.dataflow_task_id,
-                    reason=f"a task of action {action}, but {field} asks for an {wanted}",
-                    allowed=f"a {_DIRECTIONS[str(wanted)]} task",
-                )
-
-    @cached_property
-    def _task(self) -> DataflowTask:
-        found = self._client.task(self.file_system_id, self.dataflow_task_id)
-        if found is None:
-            reason = f"{self.file_system_id} has no such task"
-            raise ConfigError("dataflow_task_id", self.dataflow_task_id, reason=reason)
-        return found
+        return FileSource(
+            client=self._client,
+            file_system_id=self.file_system_id,
+            dataflow_id=self.dataflow_id,
+            dataflow_task_id=self.dataflow_task_id,
+            files=self.files,
+            pattern=self.pattern,
+            oss_conn_id=self.oss_conn_id,
+            mounted_at=self.mounted_at,
+            target_directory=self.target_directory,
+            direction=self.direction,
+        ).plan(window)
 
     # Asking for it
 
@@ -366,12 +320,12 @@ class CpfsMoveFilesOperator(BaseOperator):
     def _wait(
         self, context: Context, ids: list[str], about: dict[str, Any], deadline: float | None
     ) -> Survey:
-        from airflow_provider_sync.hooks._subtasks import FilesLateError  # noqa: PLC0415 - not for parsing
+        from airflow_provider_sync.hooks._subtasks import FilesLateError, show_survey  # noqa: PLC0415 - see above
 
         probe = self._probe(ids)
         while True:
             survey = probe.look()
-            self._show(context, survey)
+            show_survey(context, survey)
             if survey.finished:
                 return survey
             if deadline is not None and time.time() >= deadline:
@@ -419,12 +373,6 @@ class CpfsMoveFilesOperator(BaseOperator):
             given_up=self._given_up,
         )
 
-    def _show(self, context: Context, survey: Survey) -> None:
-        self.log.info("%s", survey)
-        store: Any = context.get("task_state_store")
-        if store is not None:
-            store.set(PROGRESS_KEY, {**survey.to_json(), "try_number": context["ti"].try_number})
-
     def _named(self, one: FailedFile, move: FileMove | None) -> FailedFile:
         """Return a failure under the paths that were asked for, which can be asked for again."""
         return one if move is None else replace(one, source=move.source, target=move.target)
@@ -439,7 +387,7 @@ class CpfsMoveFilesOperator(BaseOperator):
     ) -> Any:
         from airflow_provider_sync.hooks._subtasks import FilesFailedError  # noqa: PLC0415 - not for parsing
 
-        context["ti"].xcom_push(PROGRESS_KEY, survey.to_json())
+        context["ti"].xcom_push("progress", survey.to_json())
         if failed and self.on_failed == "fail":
             raise FilesFailedError(survey.total, failed)
         report = {**survey.report(failed), **about}

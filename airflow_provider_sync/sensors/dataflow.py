@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CpfsSubtaskSensor"]
 
-PROGRESS_KEY = "progress"
 _KILL_SECONDS = 3.5  # Airflow kills five seconds after it asks
 
 
@@ -82,9 +81,11 @@ class CpfsSubtaskSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
+        from airflow_provider_sync.hooks._subtasks import show_survey  # noqa: PLC0415 - not for parsing
+
         with airflow_errors():
             survey = self._probe.look()
-            self._show(context, survey)
+            show_survey(context, survey)
             return PokeReturnValue(survey.finished, self._report(survey) if survey.finished else None)
 
     def on_kill(self) -> None:
@@ -129,12 +130,6 @@ class CpfsSubtaskSensor(BaseSensorOperator):
             patience=self.patience,
             given_up=self._given_up,
         )
-
-    def _show(self, context: Context, survey: Survey) -> None:
-        self.log.info("%s", survey)
-        store: Any = context.get("task_state_store")
-        if store is not None:
-            store.set(PROGRESS_KEY, {**survey.to_json(), "try_number": context["ti"].try_number})
 
     def _report(self, survey: Survey) -> dict[str, Any]:
         from airflow_provider_sync.hooks._subtasks import FilesFailedError  # noqa: PLC0415 - not for parsing

@@ -188,7 +188,7 @@ class SubtasksTrigger(_PollingTrigger):
         self._shown = str(survey)
         log.info("%s", survey)
         ti = self.task_instance
-        if ti is None:
+        if ti is None or survey.finished:  # the task itself tells of its end
             return
         from airflow.sdk.bases.xcom import BaseXCom  # noqa: PLC0415 - the triggerer has it already
 

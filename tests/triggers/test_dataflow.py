@@ -115,7 +115,9 @@ def test_the_end_of_the_triggerer_cancels_nothing(dataflows: World) -> None:
     assert dataflows.calls("CancelDataFlowSubTask") == []
 
 
-def test_progress_is_shown_once_for_each_change(dataflows: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_shown_once_for_each_change_until_the_end(
+    dataflows: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown: list[dict[str, Any]] = []
 
     def show(key: str, value: dict[str, Any], **ids: Any) -> None:
@@ -127,7 +129,7 @@ def test_progress_is_shown_once_for_each_change(dataflows: World, monkeypatch: p
     trigger = waiting(dataflows, 2)
     trigger._task_instance = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=3)  # type: ignore[assignment]
     asyncio.run(first_event(trigger))
-    assert (shown[0]["files_done"], shown[-1]["files_done"]) == (1, 2)
+    assert {one["files_done"] for one in shown} == {1}  # the end is for the task to tell
     assert all(one != other for one, other in pairwise(shown))
 
 
