@@ -20,23 +20,32 @@ from airflow_provider_sync.migration.run import TaskRunner
 from airflow_provider_sync.migration.spec import MigrationSpec
 from airflow_provider_sync.spec.connection import ConnectionInfo
 
-__all__ = ["Job", "Process"]
+__all__ = ["Ends", "Job", "Process", "start"]
 
 _FORK = multiprocessing.get_context("fork")  # what is imported here is there at once
 Process = multiprocessing.process.BaseProcess
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """Kinds of source and target."""
+
+    source: str = "s3"
+    target: str = "oss"
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One migration from S3 to OSS, its state in a folder."""
+    """One migration, its state in a folder; ``target_place`` is a bucket, or the path of a folder."""
 
     spec: MigrationSpec
     source: ConnectionInfo
-    target: ConnectionInfo
+    target: ConnectionInfo | None
     source_bucket: str
-    target_bucket: str
+    target_place: str
     state: Path
     retry: RetryPolicy | None = None
+    ends: Ends = Ends()
 
     @property
     def folder(self) -> JobFolder:
@@ -61,24 +70,26 @@ class Job:
 
     def report(self, function: Callable[[], None], place: Path) -> None:
         """Do something, and write down what it took."""
+        base = _memory_mb("VmRSS")
         cpu, wall = time.process_time(), time.perf_counter()
         function()
         took = {"seconds": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
-        place.write_text(json.dumps(took | {"peak_mb": _peak_mb()}))
+        place.write_text(json.dumps(took | {"base_mb": base, "peak_mb": _memory_mb("VmHWM")}))
 
     def _ends(self) -> Any:
         pool = self.spec.threads + self.spec.part_threads
-        source = {"type": "s3", "bucket": self.source_bucket}
-        target = {"type": "oss", "bucket": self.target_bucket}
+        source = {"type": self.ends.source, "bucket": self.source_bucket}
+        place = "path" if self.ends.target == "local" else "bucket"
+        target = {"type": self.ends.target, place: self.target_place}
         return (
             open_source(source, self.source, retry=self.retry, pool_size=pool),
             open_target(target, self.target, retry=self.retry, pool_size=pool),
         )
 
 
-def _peak_mb() -> float:
-    """Return the most memory that this process held: /proc's mark is per process, also after a fork."""
-    line = next(one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM"))
+def _memory_mb(name: str) -> float:
+    """Return what /proc says of this process: resident now, or at its peak."""
+    line = next(one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith(name))
     return int(line.split()[1]) * 1024 / 1e6
 
 
