@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_sync import registry
+from airflow_provider_sync.migration.ends import SOURCES, TARGETS
+from airflow_provider_sync.migration.spec import MigrationSpec
 from airflow_provider_sync.provider_info import get_provider_info
 from airflow_provider_sync.spec.job import Endpoint, JobSpec, Limits
 from airflow_provider_sync.spec.options import describe_options
@@ -57,6 +59,7 @@ def render() -> str:
     for title, where, names, find in _PLUGINS:
         parts.append(f"## {title}s\n\nThe keys of {where}.\n")
         parts += [_plugin(_heading(title, name), find(name)) for name in names()]
+    parts += _migration_parts()
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
 
 
@@ -101,6 +104,23 @@ def _job_parts() -> Iterator[str]:
             if one.name != "inline"
         ]
         yield f"### {title}\n\n{_prose(kind.__doc__)}\n\n{_table(('field', 'type', 'default'), rows)}"
+
+
+def _migration_parts() -> Iterator[str]:
+    """Describe what an object migration is told; see its page."""
+    yield "## Object migration\n\nSee [Object migration](migration.md).\n"
+    yield f"### Migration options\n\nThe keys of `options`.\n\n{_options(MigrationSpec)}"
+    for title, kinds in (("Migration source", SOURCES), ("Migration target", TARGETS)):
+        for name, options in kinds.items():
+            yield f"### {title} {name}\n\nBeside `type`.\n\n{_options(options)}"
+
+
+def _options(options: type[Any]) -> str:
+    rows = [
+        (f"`{r['key']}`", _kind(r["type"]), _value(r["default"]), _sentence(r["doc"]))
+        for r in describe_options(options)
+    ]
+    return _table(("parameter", "type", "default", "meaning"), rows)
 
 
 def _plugin(heading: str, plugin: type[Any]) -> str:

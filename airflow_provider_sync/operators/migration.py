@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_sync.migration.folder import JobFolder
     from airflow_provider_sync.migration.run import TaskReport
 
-__all__ = ["PLANNED_KEY", "MigrationCopyOperator", "MigrationPlanOperator"]
+__all__ = ["MigrationCopyOperator", "MigrationPlanOperator"]
 
 _MOST_SLICES = 512
 _MAY_PASS = frozenset(

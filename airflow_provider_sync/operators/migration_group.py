@@ -11,11 +11,8 @@ from airflow.sdk import TaskGroup, XComArg
 
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.hooks._migration import read_config
-from airflow_provider_sync.operators.migration import (
-    PLANNED_KEY,
-    MigrationCopyOperator,
-    MigrationPlanOperator,
-)
+from airflow_provider_sync.operators._migration_base import PLANNED_KEY
+from airflow_provider_sync.operators.migration import MigrationCopyOperator, MigrationPlanOperator
 from airflow_provider_sync.operators.migration_report import MigrationReportOperator
 
 __all__ = ["object_migration", "ossimport_migration", "ossimport_schedule"]
@@ -55,8 +52,17 @@ def object_migration(
     not tell; ``report`` says what became of it, and fails unless everything arrived. Failed objects alone are
     tried again by Airflow's retries, by clearing ``copy``, or by the next run.
 
-    :param source: and ``target``, ``state``, ``job``, ``options``, connections, ``config``,
-        ``system_config``: see :class:`~airflow_provider_sync.operators.migration.MigrationPlanOperator`.
+    :param source: ``{"type": "s3" | "oss" | "local" | "http", …}``: bucket and prefix, or path.
+    :param target: ``{"type": "oss" | "s3" | "local", …}``.
+    :param state: where plan, progress and lists are kept: ``oss://bucket/prefix/``, or a folder that all
+        workers share.
+    :param job: name of the job; ``<dag id>-<group id>`` unless the configuration has one.
+    :param options: what to take and how to copy it.
+    :param source_conn_id: of type ``aws`` or ``oss``; their default unless given.
+    :param target_conn_id: likewise.
+    :param state_conn_id: of type ``oss``; the target's unless given.
+    :param config: path of ossimport's ``local_job.cfg`` or ``job.cfg``; see :func:`ossimport_migration`.
+    :param system_config: path of its ``sys.properties``.
     :param incremental: each run takes what changed since the listing of the last one that succeeded whole.
     :param verify: level of the comparison: ``size`` and ``time`` cost two listings; ``checksum`` takes the
         services' word where they have a comparable one and reads the source elsewhere; ``content`` reads both
@@ -64,7 +70,8 @@ def object_migration(
     :param verify_until: leave out what was modified after this time (Unix seconds) instead.
     :param slices: mapped tasks at most, 1 to 512; a task of Airflow costs about a second.
     :param side_by_side: how many of them run at once; None leaves that to pool and executor.
-    :param bytes_per_second: and ``objects_per_second``: limits of the whole job.
+    :param bytes_per_second: limit of the whole job.
+    :param objects_per_second: limit of the whole job.
     :param pool: of ``copy`` and ``verify``. Give it fewer slots than there are workers, so that other DAGs
         keep theirs.
     :param keep: how many jobs of an incremental migration keep their folders.
