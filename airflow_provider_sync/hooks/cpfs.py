@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
@@ -10,18 +11,27 @@ from airflow_provider_sync.errors import SyncError
 from airflow_provider_sync.hooks.connection import resolve_connection
 
 if TYPE_CHECKING:
-    from airflow_provider_sync.clients.nas import NasClient
+    from airflow_provider_sync.clients.nas import NasClient, Quotas
     from airflow_provider_sync.spec.connection import ConnectionInfo
 
 __all__ = ["CpfsHook"]
 
 
+@lru_cache(maxsize=64)
+def _quotas(cpfs_conn_id: str, rate: float) -> Quotas:
+    """Return the buckets of this process; they hold little, because every process that starts brings full ones."""
+    from airflow_provider_sync.clients.nas import Quotas  # noqa: PLC0415 - not for parsing
+
+    del cpfs_conn_id  # is the key
+    return Quotas(subtask_rate=rate, subtask_burst=max(1, round(rate / 20)))
+
+
 class CpfsHook(BaseHook):
     """Connects to the NAS API of a region; accepts connections of type ``cpfs`` and ``alibaba_cloud``.
 
-    ``calls_per_second`` bounds this hook's calls on subtasks (the service allows an account 100 for each operation;
-    tasks that run beside each other share that); None leaves 80 to each process. ``patience`` is how many seconds a
-    call may be tried again.
+    ``calls_per_second`` bounds the calls on subtasks of all hooks of this process that give the same connection and
+    number (the service allows an account 100 for each operation; tasks that run beside each other share that); None
+    leaves 80 to the process. ``patience`` is how many seconds a call may be tried again.
     """
 
     conn_name_attr = "cpfs_conn_id"
@@ -49,15 +59,14 @@ class CpfsHook(BaseHook):
     def get_conn(self) -> NasClient:
         """Return the hook's client, which threads may share; there is nothing to close."""
         if self._client is None:
-            from airflow_provider_sync.clients.nas import NasClient, Quotas  # noqa: PLC0415 - not for parsing
+            from airflow_provider_sync.clients.nas import NasClient  # noqa: PLC0415 - not for parsing
             from airflow_provider_sync.engine.retry import RetryPolicy  # noqa: PLC0415
 
             rate = self.calls_per_second
-            burst = 1 if rate is None else max(1, round(rate / 4))
             self._client = NasClient(
                 self.get_connection_info(),
                 retry=RetryPolicy(deadline=self.patience),
-                quotas=None if rate is None else Quotas(subtask_rate=rate, subtask_burst=burst),
+                quotas=None if rate is None else _quotas(self.cpfs_conn_id, rate),
             )
         return self._client
 

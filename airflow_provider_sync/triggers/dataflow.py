@@ -31,6 +31,7 @@ scheduler ("finished with state success, but the task instance's state attribute
 up to five seconds to notice that a worker has gone."""
 
 _THREADS = 4
+_RATE = 30.0  # calls a second of all triggers of this process: the rest is for those who submit
 _CALL_PATIENCE = 20.0
 _OUTAGE_PATIENCE = 1800.0
 _CANCEL_SECONDS = 20.0  # Airflow gives on_kill 30
@@ -84,7 +85,7 @@ class _PollingTrigger(BaseTrigger):
     def hook(self) -> CpfsHook:
         """The hook, which keeps one client for the life of the trigger."""
         if self._hook is None:
-            self._hook = CpfsHook(self.cpfs_conn_id, patience=_CALL_PATIENCE)
+            self._hook = CpfsHook(self.cpfs_conn_id, calls_per_second=_RATE, patience=_CALL_PATIENCE)
         return self._hook
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,18 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 __all__ = ["LoopProbe", "LoopProbeTrigger"]
 
-_STEP = 0.005
-_SCHEDSTAT = Path("/proc/thread-self/schedstat")
+_STEP = 0.01
+_THREADS = Path("/proc/self/task")
 
 
 class LoopProbeTrigger(BaseTrigger):
     """Sleep in small steps beside the triggers under test, and note every sleep that took too long.
 
     Each file ``folder/<pid>-<start>.json`` holds ``[[Unix time, ms late, ms without a processor], …]`` of the sleeps
-    that were more than 20 ms late. The last number is how long the loop's thread could have run but the kernel had
-    given the processors to others (``schedstat``): a busy machine, not a blocked loop. What remains is code in the
-    loop, blocking calls, and other threads that held the interpreter. It ends when ``folder/stop`` exists.
+    that were more than 20 ms late. The last number is how long the loop's thread, or another of the process that may
+    have held the interpreter, could have run but the kernel had given the processors to others (``schedstat``): a
+    busy machine, not a blocked loop. What remains is code in the loop, blocking calls, and threads that kept the
+    interpreter. It ends when ``folder/stop`` exists.
     """
 
     def __init__(self, folder: str) -> None:
@@ -43,11 +45,12 @@ class LoopProbeTrigger(BaseTrigger):
         late: list[tuple[float, float, float]] = []
         written = time.monotonic()
         while not (time.monotonic() - written > 1 and (folder / "stop").exists()):
-            before, queued = time.perf_counter(), _queued_ms()
+            queued, before = _queued_ms(), time.perf_counter()
             await asyncio.sleep(_STEP)
             delay = (time.perf_counter() - before - _STEP) * 1000
             if delay > 20:
-                late.append((time.time(), round(delay, 1), round(_queued_ms() - queued, 1)))
+                most = max(ms - queued.get(thread, 0.0) for thread, ms in _queued_ms().items())
+                late.append((time.time(), round(delay, 1), round(most, 1)))
             if time.monotonic() - written > 1:
                 file.write_text(json.dumps(late))
                 written = time.monotonic()
@@ -55,9 +58,13 @@ class LoopProbeTrigger(BaseTrigger):
         yield TriggerEvent(None)
 
 
-def _queued_ms() -> float:
-    """Return how long this thread has waited for a processor so far."""
-    return int(_SCHEDSTAT.read_text().split()[1]) / 1e6
+def _queued_ms() -> dict[str, float]:
+    """Return how long each thread of this process has waited for a processor so far."""
+    found = {}
+    for thread in _THREADS.iterdir():
+        with suppress(OSError):  # it has ended
+            found[thread.name] = int((thread / "schedstat").read_text().split()[1]) / 1e6
+    return found
 
 
 class LoopProbe(BaseOperator):
