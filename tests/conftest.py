@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
 settings.load_profile("patient")
 
+_LAST = ("tests/compose/", "tests/airflow/")  # each with a whole Airflow, which then idles beside nothing else
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes milliseconds first, and each real Airflow by itself at the end."""
+
+    def place(item: pytest.Item) -> int:
+        return next((rank for rank, folder in enumerate(_LAST, 1) if item.nodeid.startswith(folder)), 0)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def nas_and_oss() -> Iterator[tuple[Server, Server]]:
