@@ -302,7 +302,10 @@ class _Loader:
         skips = keys.flag("isSkipExistFile", default=False)
         if job_type == "audit":
             return {"import_since": float(since)}
-        if since or incremental:
+        if incremental:
+            # rounds after the first see only what changed; the target is a copy, so that differences count
+            return {"import_since": float(since), "overwrite": "changed", "compare": "checksum"}
+        if since:
             keys.note(
                 "isSkipExistFile",
                 "what is newer in the target is kept; ossimport would replace what was written there after the "

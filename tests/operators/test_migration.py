@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_provider_sync.errors import ConfigError, TransientError
+from airflow_provider_sync.errors import CancelledError, ConfigError, TransientError
 from airflow_provider_sync.migration.spec import MigrationSpec
 from airflow_provider_sync.operators.migration import MigrationCopyOperator
 from airflow_provider_sync.operators.migration_group import (
@@ -255,6 +256,31 @@ def test_a_sensor_fails_with_the_job(moving: MigrationWorld) -> None:
     sensor = MigrationSensor(task_id="wait", job="move-all", state=str(moving.state))
     with pytest.raises(AirflowFailException, match="35 objects"):
         sensor.poke({})
+
+
+def test_a_killed_copy_stops_within_a_moment_and_keeps_what_is_done(moving: MigrationWorld) -> None:
+    moving.s3.bucket(moving.bucket, OBJECTS)
+    run = moving.group(slices=1, options={"objects_per_second": 10, "threads": 2, "scan_threads": 1}).run()
+    run.plan()
+    operator = MigrationCopyOperator(
+        task_id="copy",
+        dag=DAG("move", schedule=None),
+        job="move-all",
+        planned=run.planned(),
+        index=0,
+        **{name: moving.group().said[name] for name in ("source", "target", "state")},
+    )
+    threading.Timer(1.5, operator.on_kill).start()
+    began = time.monotonic()
+    with pytest.raises(CancelledError):
+        operator.execute({})
+    assert time.monotonic() - began < 4
+    done = moving.oss.requests("PutObject")
+    assert 0 < done < 35
+    run.group.said["options"] = {}
+    run.copy(0)
+    assert moving.oss.contents() == OBJECTS
+    assert moving.oss.requests("PutObject") <= 35 + 2
 
 
 def test_cleaning_forgets_the_job_and_keeps_the_objects(moving: MigrationWorld) -> None:

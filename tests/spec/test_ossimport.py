@@ -106,7 +106,7 @@ def test_without_keys_the_connections_are_airflows() -> None:
         ({"isSkipExistFile": "true"}, {"overwrite": "changed", "import_since": 0.0}),
         ({"isSkipExistFile": "false"}, {"overwrite": "always"}),
         ({"importSince": "1700000000"}, {"overwrite": "auto", "import_since": 1.7e9}),
-        ({"isIncremental": "true"}, {"overwrite": "auto", "import_since": 0.0}),
+        ({"isIncremental": "true"}, {"overwrite": "changed", "compare": "checksum", "import_since": 0.0}),
         ({"jobType": "audit", "auditMode": "detailed"}, {"job_type": "audit", "audit_level": "checksum"}),
         ({"jobType": "audit", "auditMode": "simple"}, {"audit_level": "size"}),
         ({"uploadThreadNumPerLargeFile": "5"}, {"part_threads": 5}),
