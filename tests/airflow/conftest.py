@@ -15,6 +15,7 @@ from tests.airflow.dags_for_tests import job_dags, spread_dag, stream_dag
 from tests.airflow.dataflows import Dataflows, write_dags
 from tests.airflow.lake import FIVE, Lake, floor
 from tests.airflow.standalone import Standalone
+from tests.postgres import postgres_server
 
 TABLES = ["steady", "healed", "strict", "cleared", "marked", "refilled", "late", "spread", "jobs"]
 WINDOWS = 4
@@ -87,15 +88,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     stream_dag(dags, "late", start=first, late_after=4, dag=only_one)
     spread_dag(dags, "spread", start=first)
     job_dags(dags, "jobs", start=first)
-    with Lake() as lake, Dataflows() as dataflows, Hook() as hook:
+    # Not SQLite, which Airflow takes by default: under load it is locked, and runs or backfills are not made.
+    with postgres_server() as port, Lake() as lake, Dataflows() as dataflows, Hook() as hook:
+        database = f"postgresql+psycopg2://sync@127.0.0.1:{port}/postgres"
         thread = threading.Thread(target=hook.serve_forever)
         thread.start()
         lake.write_history(TABLES, first - FIVE, now)
         write_dags(dags, dataflows, lake, first)
         hooked = {"hook": {"conn_type": "http", "host": f"http://127.0.0.1:{hook.server_port}"}}
-        with Standalone(
-            folder / "home", dags, {**lake.connections, **dataflows.connections, **hooked}
-        ).running() as airflow:
+        connections = {**lake.connections, **dataflows.connections, **hooked}
+        with Standalone(folder / "home", dags, connections, database=database).running() as airflow:
             yield World(airflow, lake, dataflows, hook, first)
         hook.shutdown()
         thread.join()

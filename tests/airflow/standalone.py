@@ -1,4 +1,4 @@
-"""A real Airflow: scheduler, dag-processor, triggerer and API server, on SQLite, in a folder of its own."""
+"""A real Airflow: scheduler, dag-processor, triggerer and API server, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -21,14 +21,23 @@ LOGIN = {"username": "admin", "password": "admin"}
 
 
 class Standalone:
-    """Talks to one Airflow over its REST API."""
+    """Talks to one Airflow over its REST API; without ``database`` (a URL) it keeps its data in SQLite."""
 
-    def __init__(self, home: Path, dags: Path, connections: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        connections: Mapping[str, Mapping[str, Any]],
+        *,
+        database: str | None = None,
+    ) -> None:
         self.home = home
         self.dags = dags
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.environment = os.environ | self._settings(connections)
+        if database is not None:
+            self.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database
         self.pool = urllib3.PoolManager(retries=False, timeout=120)
         self.token = ""
 

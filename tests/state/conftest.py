@@ -1,14 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +10,7 @@ import urllib3
 from airflow_provider_sync.localcloud.http import Server
 from airflow_provider_sync.localcloud.oss.server import OssService
 from airflow_provider_sync.localcloud.tablestore.server import TablestoreService
+from tests.postgres import postgres_server
 
 Control = Callable[..., Any]
 
@@ -24,30 +18,8 @@ Control = Callable[..., Any]
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[int]:
     """Start a PostgreSQL server that trusts everyone on this machine; return its port."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    if not binaries:
-        pytest.fail("no PostgreSQL server on this machine: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="sync-postgres-"))
-    # The server refuses to run as root.
-    user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-    if os.getuid() == 0:
-        shutil.chown(folder, user, user)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = folder / "data"
-    settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    pg_ctl, initdb = binaries[-1], binaries[-1].with_name("initdb")
-
-    def run(*command: str | Path) -> None:
-        who = {"user": user, "group": user, "extra_groups": []} if os.getuid() == 0 else {}
-        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, **who)  # type: ignore[call-overload]
-
-    run(initdb, "-D", data, "-U", "sync", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale", "C.UTF-8")
-    run(pg_ctl, "-D", data, "-o", settings, "-l", folder / "log", "-w", "start")
-    yield port
-    run(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop")
-    shutil.rmtree(folder)
+    with postgres_server() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")
