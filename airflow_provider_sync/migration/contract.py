@@ -130,6 +130,11 @@ class Target(ABC):
     def begin(self, key: str, size: int, prepared: Prepared) -> str:
         """Start an object that is written in parts and return the upload's name; nothing is visible yet."""
 
+    def uploads(self, key: str) -> Sequence[str]:
+        """Return the names of unfinished uploads of an object, whoever began them; none where nobody can tell."""
+        del key
+        return ()
+
     @abstractmethod
     def put_part(self, key: str, upload: str, number: int, offset: int, body: bytes | memoryview) -> Part:
         """Write part ``number`` (from 1), whose first byte is at ``offset`` of the object."""

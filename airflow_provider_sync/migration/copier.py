@@ -254,12 +254,25 @@ class Copier:
         begun = self._past.uploads.pop(item.key, None)
         if begun is not None:
             upload, etag, parts = begun
-            if item.etag and etag == item.etag and self._source.ranges(item):
+            if not upload:
+                self._abort_unnamed(item.key)
+            elif item.etag and etag == item.etag and self._source.ranges(item):
                 return upload, parts
-            self._target.abort(item.key, upload)
+            else:
+                self._target.abort(item.key, upload)
+        self._journal.add([UPLOAD, item.key, "", item.etag])
         upload = self._target.begin(item.key, item.size, prepared)
         self._journal.add([UPLOAD, item.key, upload, item.etag])
         return upload, {}
+
+    def _abort_unnamed(self, key: str) -> None:
+        """Throw away what a run began that was killed before it heard the upload's name.
+
+        Not where somebody else may write: his uploads look the same.
+        """
+        if not self._spec.protects:
+            for upload in self._target.uploads(key):
+                self._target.abort(key, upload)
 
     def _by_ranges(self, item: ObjectInfo, upload: str, piece: int, known: dict[int, Part]) -> list[Part]:
         failed = threading.Event()

@@ -104,6 +104,11 @@ class OssTarget(Target):
         del size
         return self.client.initiate(self.bucket, self.prefix + key, headers=prepared.headers)
 
+    def uploads(self, key: str) -> Sequence[str]:
+        """List the key's multipart uploads."""
+        name = self.prefix + key
+        return [one.upload_id for one in self.client.list_uploads(self.bucket, name) if one.key == name]
+
     def put_part(self, key: str, upload: str, number: int, offset: int, body: bytes | memoryview) -> Part:
         """Send a part, and compare its CRC-64."""
         del offset
