@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
 settings.load_profile("patient")
 
-_LAST = ("tests/compose/", "tests/airflow/")  # each with a whole Airflow, which then idles beside nothing else
+_LAST = (
+    "tests/compose/",
+    "tests/airflow/",
+)  # each with a whole Airflow, which then idles beside nothing else
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

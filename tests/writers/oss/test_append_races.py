@@ -22,7 +22,9 @@ def commit(writer: Writer) -> None:
 
 
 @pytest.mark.parametrize("requests", [1, 2, 3])
-def test_another_run_of_the_window_that_appends_between_two_requests_is_noticed(oss: Any, requests: int) -> None:
+def test_another_run_of_the_window_that_appends_between_two_requests_is_noticed(
+    oss: Any, requests: int
+) -> None:
     writer = oss.writer(**APPEND)
     rows = {"s0": [pa.record_batch([pa.array([1, 2])], schema=IDS)]}
     with writer:
