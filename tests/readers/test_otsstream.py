@@ -187,6 +187,25 @@ def test_a_window_that_ends_inside_the_page_behind_a_trimmed_iterator_has_an_end
     assert values(read(cloud, window(1200, 1500), store=store)[0]) == [2]
 
 
+def test_late_records_behind_a_trimmed_mark_of_an_empty_shard_are_not_skipped(cloud):
+    store = MemoryStore()
+    cloud.at(1000)
+    assert read(cloud, window(0, 300), store=store)[0] == []
+    cloud.control("POST", "epoch", {"table": "orders", "shift_us": -800_000_000})
+    cloud.put("late")  # before the next window by its time, after the mark by its place
+    cloud.at(2000)
+    trimmed = {
+        "action": "error",
+        "operation": "GetStreamRecord",
+        "status": 400,
+        "code": "OTSTrimmedDataAccess",
+    }
+    cloud.control("POST", "faults", trimmed)
+    rows, report = read(cloud, window(300, 1200), store=store)
+    assert values(rows) == [0]
+    assert report.tally.counters["iterators_found_again"] == 1
+
+
 def test_a_window_older_than_the_retained_log_is_data_loss(cloud):
     cloud.at(169 * 3600)
     with pytest.raises(DataLossError, match=r"changes of \[.*\) may be gone.*onDataLoss"):

@@ -178,11 +178,15 @@ class ShardLog:
                 ) from error
             self.counters["iterators_found_again"] += 1
             log.warning("shard %s: the stored iterator is trimmed, seeking by time again", self.shard_id)
-            start, last = self.window.start, self._last
         again = self._seek()
         if again == iterator:
             raise TransientError(f"shard {self.shard_id}: a new iterator is trimmed at once; try again")
-        return self.client.get_stream_records(again, table_name=self.table_name), again, _Skip(start, last)
+        if self._last is None and self.lower is not None:
+            # Nothing was in this shard before the mark. What is in it now came after, whatever time it carries.
+            again_from = None
+        else:
+            again_from = _Skip(self.window.start, self._last)
+        return self.client.get_stream_records(again, table_name=self.table_name), again, again_from
 
     def _fetch(self, iterator: str) -> StreamPage:
         ahead, self._ahead = self._ahead, None
