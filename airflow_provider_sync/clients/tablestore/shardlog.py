@@ -181,11 +181,9 @@ class ShardLog:
         again = self._seek()
         if again == iterator:
             raise TransientError(f"shard {self.shard_id}: a new iterator is trimmed at once; try again")
-        if self._last is None and self.lower is not None:
-            # Nothing was in this shard before the mark. What is in it now came after, whatever time it carries.
-            again_from = None
-        else:
-            again_from = _Skip(self.window.start, self._last)
+        # What is in a shard that held nothing before its mark came after, whatever time it carries.
+        was_empty = self._last is None and self.lower is not None
+        again_from = None if was_empty else _Skip(self.window.start, self._last)
         return self.client.get_stream_records(again, table_name=self.table_name), again, again_from
 
     def _fetch(self, iterator: str) -> StreamPage:
