@@ -28,7 +28,7 @@ with DAG(
     "cpfs_export",
     schedule=None,
     params={
-        "folder": Param("/results/", type="string", pattern="^/(.*/)?$", description="Below /work/ of CPFS."),
+        "folder": Param("/results/", type="string", pattern="^/(.*/)?$", description="Below /projects/ of CPFS."),
         "conflict_policy": Param(
             "KEEP_LATEST",
             enum=["SKIP_THE_FILE", "KEEP_LATEST", "OVERWRITE_EXISTING"],
@@ -45,7 +45,7 @@ with DAG(
         file_system_id=FILE_SYSTEM,
         source_storage=f"oss://{BUCKET}",
         source_storage_path="/exports/",
-        file_system_path="/work/",
+        file_system_path="/projects/",
     )
     CpfsCreateTaskOperator(
         task_id="export",

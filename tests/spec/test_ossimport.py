@@ -37,7 +37,7 @@ appId=0
 httpListFilePath=
 """
 SYSTEM = """
-workingDir=/root/ossimport
+workingDir=/home/me/ossimport
 workerUserName=root
 workerPassword=hunter2
 sshPort=22
@@ -83,7 +83,7 @@ def test_a_whole_file_becomes_a_migration_that_its_parts_accept() -> None:
         "threads": 60,
         "bytes_per_second": 102_400_000_000,
     }
-    assert (job.incremental, job.verify, job.working_dir) == (False, "time", "/root/ossimport")
+    assert (job.incremental, job.verify, job.working_dir) == (False, "time", "/home/me/ossimport")
     MigrationSpec.of({**job.options, "job": job.job})
     parse_options(SOURCES["s3"], {k: v for k, v in job.source.items() if k != "type"}, "source")
     parse_options(TARGETS["oss"], {k: v for k, v in job.target.items() if k != "type"}, "target")
