@@ -9,8 +9,9 @@ from typing import Any
 
 from airflow_provider_sync.clients.oss.client import OssClient
 from airflow_provider_sync.clients.oss.crc import crc64
+from airflow_provider_sync.clients.oss.errors import NoSuchUploadError
 from airflow_provider_sync.clients.oss.model import Part
-from airflow_provider_sync.errors import PermanentError
+from airflow_provider_sync.errors import PermanentError, TransientError
 
 __all__ = ["MultipartUpload", "PartPool", "parts_of"]
 
@@ -34,6 +35,12 @@ class PartPool:
         def task() -> Part:
             try:
                 return self.client.upload_part(bucket, key, upload_id, number, body)
+            except NoSuchUploadError as error:
+                # Whoever finishes the same object first throws unfinished uploads of it away.
+                raise TransientError(
+                    f"the upload of {bucket}/{key} is gone: another run that writes the same object has aborted it; "
+                    f"run this one again ({error})"
+                ) from error
             finally:
                 self._slots.release()
 

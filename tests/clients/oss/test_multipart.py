@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.clients.oss.multipart import MultipartUpload, PartPool, parts_of
-from airflow_provider_sync.errors import AccessDeniedError, PermanentError
+from airflow_provider_sync.errors import AccessDeniedError, PermanentError, TransientError
 
 BUCKET, PART = "lake", 200_000
 
@@ -55,6 +55,17 @@ def test_a_failed_part_shows_in_the_next_write_or_at_the_end(oss: Any, pool: Par
         one.write(bytes(PART * 20))
     one.abort()
     assert oss.control("uploads", method="GET") == []
+
+
+def test_an_upload_that_another_run_has_aborted_is_worth_another_try(pool: PartPool) -> None:
+    one = upload(pool)
+    one.write(bytes(PART))
+    one._parts[0].result()
+    (open_upload,) = pool.client.list_uploads(BUCKET, "big")
+    pool.client.abort(BUCKET, "big", open_upload.upload_id)
+    one.write(bytes(PART))
+    with pytest.raises(TransientError, match="another run that writes the same object has aborted it"):
+        one.finish()
 
 
 def test_too_many_parts_name_the_cure(pool: PartPool, monkeypatch: pytest.MonkeyPatch) -> None:
