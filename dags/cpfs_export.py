@@ -28,7 +28,9 @@ with DAG(
     "cpfs_export",
     schedule=None,
     params={
-        "folder": Param("/results/", type="string", pattern="^/(.*/)?$", description="Below /projects/ of CPFS."),
+        "folder": Param(
+            "/results/", type="string", pattern="^/(.*/)?$", description="Below /projects/ of CPFS."
+        ),
         "conflict_policy": Param(
             "KEEP_LATEST",
             enum=["SKIP_THE_FILE", "KEEP_LATEST", "OVERWRITE_EXISTING"],
