@@ -15,6 +15,7 @@ class Scripted:
     def __init__(self) -> None:
         self.script: list[list[bytes | None]] = []
         self.seen: list[bytes] = []
+        self.hung_up = threading.Event()  # set once a connection's script is done and its end is sent
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
@@ -33,6 +34,7 @@ class Scripted:
                     if answer is None or not data:
                         break
                     connection.sendall(answer)
+            self.hung_up.set()
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -78,6 +80,7 @@ def test_a_connection_is_used_again_unless_it_is_said_to_close(server, pool):
 def test_a_connection_that_the_server_closed_is_not_used(server, pool):
     server.script = [[OK], [OK]]
     pool.request("GET", "/", {}, None)
+    assert server.hung_up.wait(5)
     assert pool.request("GET", "/", {}, None).body == b"hi"
 
 
