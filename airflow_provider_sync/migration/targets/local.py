@@ -22,11 +22,12 @@ from airflow_provider_sync.errors import (
 from airflow_provider_sync.migration.contract import PartLimits, Target
 from airflow_provider_sync.migration.errors import SizeMismatchError
 from airflow_provider_sync.migration.objects import Attributes, ObjectInfo, Part, Prepared, Stored
-from airflow_provider_sync.migration.sources.local import LocalSource
+from airflow_provider_sync.migration.sources.local import LocalSource, file_info
 
 __all__ = ["LocalTarget"]
 
 _LONGEST_NAME = 255
+_MODE = 0o666  # less the process's umask, as for any file
 _PARTIAL = ".sync-partial"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -90,36 +91,34 @@ class LocalTarget(Target):
         self, key: str, body: bytes | memoryview, prepared: Prepared, *, item: ObjectInfo, only_new: bool
     ) -> Stored:
         """Write beside, sync, rename."""
-        upload = self.begin(key, len(body), prepared)
-        try:
-            part = self.put_part(key, upload, 1, 0, body)
-            return self.complete(key, upload, [part], item=item._replace(size=len(body)), only_new=only_new)
-        except BaseException:
-            self.abort(key, upload)
-            raise
+        del prepared
+        partial = self._partial(key, _new_upload())
+        with self._translated(key):
+            handle = _create(partial)
+            try:
+                _write(handle, body, 0)
+                return self._publish(key, partial, handle, modified=item.modified, only_new=only_new)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(partial)  # noqa: PTH108 - see _partial
+                raise
+            finally:
+                os.close(handle)
 
     def begin(self, key: str, size: int, prepared: Prepared) -> str:
         """Make the file beside."""
         del size, prepared
-        upload = f"{_PARTIAL}.{secrets.token_hex(8)}"
+        upload = _new_upload()
         with self._translated(key):
-            path = self._partial(key, upload)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(exist_ok=False)
+            os.close(_create(self._partial(key, upload)))
         return upload
 
     def put_part(self, key: str, upload: str, number: int, offset: int, body: bytes | memoryview) -> Part:
         """Write at the part's place."""
         with self._translated(key):
+            handle = self._reopen(key, upload)
             try:
-                handle = os.open(self._partial(key, upload), os.O_WRONLY)
-            except FileNotFoundError as error:
-                raise NoSuchUploadError(f"{self.name}{key}: the unfinished file is gone") from error
-            try:
-                view = memoryview(body)
-                while view:
-                    count = os.pwrite(handle, view, offset)
-                    view, offset = view[count:], offset + count
+                _write(handle, body, offset)
             finally:
                 os.close(handle)
         return Part(number, "", len(body), crc64(body))
@@ -129,37 +128,43 @@ class LocalTarget(Target):
     ) -> Stored:
         """Sync, take over the time, rename or link."""
         del parts
-        partial, path = self._partial(key, upload), self._folder / key
         with self._translated(key):
+            handle = self._reopen(key, upload)
             try:
-                handle = os.open(partial, os.O_RDWR)
-            except FileNotFoundError as error:
-                raise NoSuchUploadError(f"{self.name}{key}: the unfinished file is gone") from error
-            try:
-                if os.fstat(handle).st_size != item.size:
-                    raise SizeMismatchError(
-                        f"{self.name}{key}: {os.fstat(handle).st_size} bytes, should be {item.size}"
-                    )
-                os.fsync(handle)
-                if item.modified:
-                    os.utime(handle, (item.modified, item.modified))
+                size = os.fstat(handle).st_size
+                if size != item.size:
+                    raise SizeMismatchError(f"{self.name}{key}: {size} bytes, should be {item.size}")
+                partial = self._partial(key, upload)
+                return self._publish(key, partial, handle, modified=item.modified, only_new=only_new)
             finally:
                 os.close(handle)
-            if only_new:
-                try:
-                    os.link(partial, path)
-                except FileExistsError as error:
-                    raise TargetConflictError(f"{self.name}{key} exists") from error
-                partial.unlink()
-            else:
-                partial.replace(path)
-        found = self.head(key)
-        return Stored("" if found is None else found.etag, None)
+
+    def _reopen(self, key: str, upload: str) -> int:
+        try:
+            return os.open(self._partial(key, upload), os.O_RDWR)
+        except FileNotFoundError as error:
+            raise NoSuchUploadError(f"{self.name}{key}: the unfinished file is gone") from error
+
+    def _publish(self, key: str, partial: str, handle: int, *, modified: float, only_new: bool) -> Stored:
+        os.fsync(handle)
+        if modified:
+            os.utime(handle, (modified, modified))
+        version = file_info(key, os.fstat(handle)).etag
+        path = f"{self._folder}/{key}"
+        if only_new:
+            try:
+                os.link(partial, path)
+            except FileExistsError as error:
+                raise TargetConflictError(f"{self.name}{key} exists") from error
+            os.unlink(partial)  # noqa: PTH108 - see _partial
+        else:
+            os.replace(partial, path)  # noqa: PTH105 - see _partial
+        return Stored(version, None)
 
     def abort(self, key: str, upload: str) -> None:
         """Remove the file beside."""
         with self._translated(key):
-            self._partial(key, upload).unlink(missing_ok=True)
+            Path(self._partial(key, upload)).unlink(missing_ok=True)
 
     def read(self, key: str, start: int, end: int) -> bytes:
         """Read a range."""
@@ -167,11 +172,11 @@ class LocalTarget(Target):
             file.seek(start)
             return file.read(end - start)
 
-    def _partial(self, key: str, upload: str) -> Path:
-        # beside by folder, but not by name: names may already have the full length
-        path = self._folder / key
-        digest = format(crc64(path.name.encode()), "016x")
-        return path.with_name(f"{digest}{upload}")
+    def _partial(self, key: str, upload: str) -> str:
+        # beside by folder, but not by name: names may already have the full length; a string, because making
+        # paths of many small files costs more than writing them
+        folder, slash, name = f"{self._folder}/{key}".rpartition("/")
+        return f"{folder}{slash}{crc64(name.encode()):016x}{upload}"
 
     @contextlib.contextmanager
     def _translated(self, key: str) -> Iterator[None]:
@@ -190,3 +195,23 @@ class LocalTarget(Target):
             if error.errno in _FULL:
                 raise PermanentError(f"{where}: {error.strerror}; make room and retry") from error
             raise TransientError(f"{where}: {error}") from error
+
+
+def _new_upload() -> str:
+    return f"{_PARTIAL}.{secrets.token_hex(8)}"
+
+
+def _create(partial: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    try:
+        return os.open(partial, flags, _MODE)
+    except FileNotFoundError:
+        Path(partial).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(partial, flags, _MODE)
+
+
+def _write(handle: int, body: bytes | memoryview, offset: int) -> None:
+    view = memoryview(body)
+    while view:
+        count = os.pwrite(handle, view, offset)
+        view, offset = view[count:], offset + count
