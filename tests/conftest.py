@@ -42,7 +42,7 @@ def dataflows(nas_and_oss: tuple[Server, Server], monkeypatch: pytest.MonkeyPatc
 
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("airflow_provider_sync.triggers.dataflow.SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_provider_sync.triggers._settle.SETTLE_SECONDS", 0.0)
     world = World(*nas_and_oss)
     for name, value in world.connections().items():
         monkeypatch.setenv(name, value)

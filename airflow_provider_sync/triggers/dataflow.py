@@ -16,6 +16,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sync.errors import TransientError
 from airflow_provider_sync.hooks.cpfs import CpfsHook
+from airflow_provider_sync.triggers._settle import settle
 
 if TYPE_CHECKING:
     from airflow_provider_sync.hooks._subtasks import SubtaskProbe, Survey
@@ -24,11 +25,6 @@ __all__ = ["DataflowStatusTrigger", "SubtasksTrigger"]
 
 PROGRESS_KEY = "progress"
 """XCom key of how far the files of a deferred task are, for people."""
-
-SETTLE_SECONDS = 10.0
-"""The least time before the first look. A task that is resumed while its worker has not quite gone is failed by the
-scheduler ("finished with state success, but the task instance's state attribute is running"); observed: Airflow takes
-up to five seconds to notice that a worker has gone."""
 
 _THREADS = 4
 _RATE = 30.0  # calls a second of all triggers of this process: the rest is for those who submit
@@ -91,7 +87,7 @@ class _PollingTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep, look, sleep again: whoever defers has looked just before."""
         away_since: float | None = None
-        pause = max(self.poll_interval, SETTLE_SECONDS)
+        pause = self.poll_interval - await settle()
         while True:
             left = pause if self.deadline is None else self.deadline - time.time()
             await asyncio.sleep(max(0.0, min(left, pause)))

@@ -10,6 +10,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_sync.errors import ConfigError
+from airflow_provider_sync.triggers._settle import settle
 
 __all__ = ["WindowSafeTrigger"]
 
@@ -19,7 +20,8 @@ _LONGEST_SLEEP = timedelta(minutes=1)
 class WindowSafeTrigger(BaseTrigger):
     """Fire once the clock has reached ``window_end`` plus ``delay`` seconds.
 
-    ``window_end`` is an aware datetime or its ISO text. The event's payload is the moment as ISO text.
+    ``window_end`` is an aware datetime or its ISO text. The event's payload is the moment as ISO text; it comes ten
+    seconds after the trigger's start at the earliest, because the task goes back to a worker.
     ``end_from_trigger`` ends the task as a success right here, without a worker.
     """
 
@@ -59,6 +61,8 @@ class WindowSafeTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep in short steps, because the clock may be set while we wait."""
         moment = self.moment
+        if not self.end_from_trigger:
+            await settle()
         while (left := moment - datetime.now(UTC)) > timedelta(0):  # noqa: ASYNC110 - nobody sets an event
             await asyncio.sleep(min(left, _LONGEST_SLEEP).total_seconds())
         if self.end_from_trigger:

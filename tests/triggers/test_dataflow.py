@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.errors import AccessDeniedError, TransientError
-from airflow_provider_sync.triggers import dataflow
+from airflow_provider_sync.triggers import _settle, dataflow
 from airflow_provider_sync.triggers.dataflow import DataflowStatusTrigger, SubtasksTrigger
 from tests.dataflow_world import FS, World, again, first_event
 
@@ -162,7 +162,16 @@ def test_a_dataflow_that_is_gone_fires_without_a_status(dataflows: World) -> Non
 def test_the_first_look_is_late_enough_for_the_worker_to_be_gone(
     dataflows: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataflow, "SETTLE_SECONDS", 0.6)
+    monkeypatch.setattr(_settle, "SETTLE_SECONDS", 0.6)
     began = time.monotonic()
     asyncio.run(first_event(waiting(dataflows, 1)))
+    assert time.monotonic() - began > 0.6
+
+
+def test_a_deadline_before_that_does_not_hurry_it(dataflows: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_settle, "SETTLE_SECONDS", 0.6)
+    dataflows.outcome("", seconds=60)
+    began = time.monotonic()
+    event = asyncio.run(first_event(waiting(dataflows, 1, deadline=time.time() + 0.1)))
+    assert event.payload == {"state": "late"}
     assert time.monotonic() - began > 0.6

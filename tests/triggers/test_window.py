@@ -4,6 +4,8 @@ import asyncio
 import importlib
 import inspect
 import pkgutil
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 import airflow_provider_sync.triggers
 from airflow_provider_sync.errors import ConfigError
+from airflow_provider_sync.triggers import _settle
 from airflow_provider_sync.triggers.window import WindowSafeTrigger
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -83,14 +86,30 @@ def test_it_fires_at_the_end_plus_the_delay() -> None:
     )
 
 
-def test_it_waits_no_shorter_than_asked() -> None:
+@pytest.fixture
+def settle_seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    return lambda seconds: monkeypatch.setattr(_settle, "SETTLE_SECONDS", seconds)
+
+
+def test_it_waits_no_shorter_than_asked(settle_seconds: Callable[[float], None]) -> None:
+    settle_seconds(0.0)
     end = datetime.now(UTC)
     event = asyncio.run(first_event(WindowSafeTrigger(end, 0.3)))
     assert datetime.now(UTC) >= end + timedelta(seconds=0.3)
     assert event.payload == (end + timedelta(seconds=0.3)).isoformat()
 
 
-def test_a_moment_that_has_passed_fires_at_once() -> None:
+def test_an_event_for_a_worker_comes_when_the_last_one_is_gone(
+    settle_seconds: Callable[[float], None],
+) -> None:
+    settle_seconds(0.4)
+    began = time.monotonic()
+    event = asyncio.run(first_event(WindowSafeTrigger(datetime(2020, 1, 1, tzinfo=UTC))))
+    assert time.monotonic() - began >= 0.4
+    assert event.payload == "2020-01-01T00:00:00+00:00"
+
+
+def test_a_moment_that_has_passed_ends_the_task_at_once() -> None:
     end = datetime(2020, 1, 1, tzinfo=UTC)
     event = asyncio.run(asyncio.wait_for(first_event(WindowSafeTrigger(end, end_from_trigger=True)), 1))
     assert isinstance(event, TaskSuccessEvent)
