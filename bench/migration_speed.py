@@ -10,6 +10,8 @@ rounds counts. Last, a plan over K generated keys against a target that has half
 
 One JSON object per line; ``ratio`` is this line's speed over that of ``ratio_to``. ``cpu_ms`` is of the client, per
 object; the servers and all clients share the machine's cores, so that two workers gain only what those leave.
+``far_oss`` answers every request after 100 ms, as a service in another region does: there a worker waits more than
+it works, and two workers should do twice as much.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from airflow_provider_sync.migration.spec import MigrationSpec
 from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
 
 _THREADS, _PART_THREADS, _PART_MB = 24, 4, 8
+_FAR = 0.1  # seconds
 _KINDS = ("small", "large")
 
 
@@ -150,6 +153,15 @@ class Bench:
         self.oss.control("reset", {})
         return self.ours(kind, workers, Ends("s3", "oss"), self.oss.connection, BUCKET)
 
+    def to_far_oss(self, kind: str, workers: int) -> Measured:
+        """Copy with ours to a local OSS that behaves as if it were far away."""
+        self.oss.control("reset", {})
+        self.oss.control("faults", {"action": "delay", "seconds": _FAR, "count": -1})
+        try:
+            return self.ours(kind, workers, Ends("s3", "oss"), self.oss.connection, BUCKET)
+        finally:
+            self.oss.control("faults", method="DELETE")
+
     def to_folder(self, kind: str, workers: int) -> Measured:
         """Copy with ours into a folder."""
         folder = self.folder / self.next_name("folder")
@@ -165,6 +177,8 @@ def compare(bench: Bench, kind: str, rounds: int) -> Iterator[tuple[str, Measure
         "ours_s3_to_s3_two_workers": (lambda: bench.to_s3(kind, 2), "ours_s3_to_s3"),
         "ours_s3_to_oss": (lambda: bench.to_oss(kind, 1), ""),
         "ours_s3_to_oss_two_workers": (lambda: bench.to_oss(kind, 2), "ours_s3_to_oss"),
+        "ours_s3_to_far_oss": (lambda: bench.to_far_oss(kind, 1), ""),
+        "ours_s3_to_far_oss_two_workers": (lambda: bench.to_far_oss(kind, 2), "ours_s3_to_far_oss"),
         "s5cmd_s3_to_folder": (lambda: bench.s5cmd(kind), ""),
         "ours_s3_to_folder": (lambda: bench.to_folder(kind, 1), "s5cmd_s3_to_folder"),
     }

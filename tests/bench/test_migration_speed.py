@@ -12,6 +12,8 @@ SUBJECTS = {
     "ours_s3_to_s3_two_workers",
     "ours_s3_to_oss",
     "ours_s3_to_oss_two_workers",
+    "ours_s3_to_far_oss",
+    "ours_s3_to_far_oss_two_workers",
     "ours_s3_to_folder",
 }
 KEYS = {"name", "objects_s", "mb_s", "cpu_ms", "cpu_s", "seconds", "peak_mb", "ratio", "ratio_to"}
