@@ -1,4 +1,4 @@
-"""HTTP/1.1 for the hot path: whole requests and whole answers over kept connections, and nothing else.
+"""HTTP/1.1 for object stores: whole requests and whole answers over kept connections, and nothing else.
 
 The general clients parse headers with the e-mail parser and wrap every answer several times, which costs more
 CPU than moving a small object does. Here a request costs some 30 µs beside the system's own work. No
@@ -8,6 +8,7 @@ redirects, cookies, proxies or content decoding: object stores need none of them
 from __future__ import annotations
 
 import contextlib
+import io
 import select
 import socket
 import ssl
@@ -15,14 +16,16 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from airflow_provider_sync.errors import TransientError
+from airflow_provider_sync.errors import PermanentError, TransientError
 
-__all__ = ["Answer", "HttpPool", "WireError"]
+__all__ = ["Answer", "Body", "HttpPool", "WireError"]
 
+Body = bytes | bytearray | memoryview | io.BufferedIOBase | None
 _LINE = 64 * 1024
 _HEADERS = 200
 _JOINED = 64 * 1024  # a body up to this size travels with its headers in one system call
 _BUFFER = 64 * 1024
+_PIECE = 256 * 1024  # of a file at once
 _WITH_BODY = frozenset({"PUT", "POST"})
 _OK, _NO_CONTENT, _NOT_MODIFIED = 200, 204, 304
 
@@ -44,7 +47,8 @@ class HttpPool:
     """Connections to one host: at most ``size`` at once, others wait; safe for threads.
 
     ``timeout`` is in seconds, for connecting and for each read or write. Idle connections that the server has
-    closed are noticed before they are used; nothing is ever sent twice.
+    closed are noticed before they are used, unless it does so at that very moment: that is a
+    :class:`WireError`, because nothing is ever sent twice here.
     """
 
     def __init__(self, host: str, port: int | None, *, https: bool, size: int, timeout: float) -> None:
@@ -55,25 +59,25 @@ class HttpPool:
         self._idle: list[_Connection] = []
         self._room = threading.BoundedSemaphore(size)
 
-    def request(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes | bytearray | memoryview | None,
-    ) -> Answer:
+    def request(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> Answer:
         """Send and wait for the whole answer; a failure of the network raises :class:`WireError`.
 
-        ``target`` and ``headers`` are sent as they are; ``host``, ``connection`` and ``content-length`` are
-        added where missing. A header with a line break raises ValueError.
+        ``target`` and ``headers`` are sent as they are; ``host`` and ``content-length`` are added where
+        missing. A file needs ``content-length``: so many bytes are sent from its position on, in pieces; one
+        that ends before raises PermanentError, and so does a certificate that cannot be trusted. A header with
+        a line break raises ValueError.
         """
-        length = len(body) if body is not None else 0 if method in _WITH_BODY else None
+        length: int | None = None
+        if isinstance(body, io.BufferedIOBase):
+            length = int(headers["content-length"])
+        elif body is not None or method in _WITH_BODY:
+            length = len(body or b"")
         head = _head(method, target, headers, self._authority(), length)
         with self._room:
             connection = self._connection()
             reusable = False
             try:
-                answer, reusable = connection.exchange(method, head, body)
+                answer, reusable = connection.exchange(method, head, body, length)
             except (OSError, ValueError) as error:
                 raise WireError(f"no answer from {self._host}: {type(error).__name__}: {error}") from error
             finally:
@@ -104,6 +108,8 @@ class HttpPool:
             connection.close()
         try:
             return _Connection(self._host, self._port, self._timeout, self._context)
+        except ssl.SSLCertVerificationError as error:
+            raise PermanentError(f"no secure connection to {self._host}:{self._port}: {error}") from error
         except OSError as error:
             raise WireError(f"cannot connect to {self._host}:{self._port}: {error}") from error
 
@@ -133,22 +139,46 @@ class _Connection:
         with contextlib.suppress(OSError):
             self._socket.close()
 
-    def exchange(
-        self, method: str, head: bytes, body: bytes | bytearray | memoryview | None
-    ) -> tuple[Answer, bool]:
+    def exchange(self, method: str, head: bytes, body: Body, length: int | None) -> tuple[Answer, bool]:
         """Return the answer, and whether the connection can be used again."""
-        if body is not None and 0 < len(body) <= _JOINED:
-            self._socket.sendall(b"".join((head, body)))
-        else:
-            self._socket.sendall(head)
-            if body:
-                self._socket.sendall(body)
-        status, version, headers = self._read_head()
-        while status < _OK:
+        refused = self._send(head, body, length or 0)
+        try:
             status, version, headers = self._read_head()
-        content, ended = self._read_body(method, status, headers)
+            while status < _OK:
+                status, version, headers = self._read_head()
+            content, ended = self._read_body(method, status, headers)
+        except (OSError, ValueError):
+            if refused is not None:
+                raise refused from None
+            raise
         keeps = version == b"HTTP/1.1" and headers.get("connection", "").lower() != "close"
-        return Answer(status, headers, content), keeps and not ended
+        return Answer(status, headers, content), keeps and not ended and refused is None
+
+    def _send(self, head: bytes, body: Body, length: int) -> OSError | None:
+        """Send a request; return how the server hung up in its midst, which it may do after a refusal."""
+        try:
+            if isinstance(body, io.BufferedIOBase):
+                self._socket.sendall(head)
+                self._send_file(body, length)
+            elif body is not None and 0 < len(body) <= _JOINED:
+                self._socket.sendall(b"".join((head, body)))
+            else:
+                self._socket.sendall(head)
+                if body:
+                    self._socket.sendall(body)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            return error
+        return None
+
+    def _send_file(self, file: io.BufferedIOBase, length: int) -> None:
+        piece = memoryview(bytearray(min(_PIECE, length)))
+        sent = 0
+        while sent < length:
+            count = file.readinto(piece[: length - sent])
+            if not count:
+                raise PermanentError(f"the file to send ended after {sent} of {length} bytes")
+            self._socket.sendall(piece[:count])
+            sent += count
 
     def _read_head(self) -> tuple[int, bytes, dict[str, str]]:
         line = self._file.readline(_LINE)

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import io
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from airflow_provider_sync.clients.wire import HttpPool, WireError
+from airflow_provider_sync.errors import PermanentError
 
 
 class Scripted:
@@ -132,3 +143,160 @@ def test_nobody_listening_is_an_error():
 def test_a_header_cannot_hold_another_one(pool, wrong):
     with pytest.raises(ValueError, match="line break"):
         pool.request("GET", "/", wrong, None)
+
+
+class Taking:
+    """Reads whole requests, each with its body, and answers ``hi``; speaks TLS if it is given a context."""
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.bodies: list[bytes] = []
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                plain, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                connection = self._context.wrap_socket(plain, server_side=True) if self._context else plain
+                with connection, connection.makefile("rb") as file:
+                    while self._answer(connection, file):
+                        pass
+            except OSError:
+                plain.close()  # a client that does not trust the certificate
+
+    def _answer(self, connection: socket.socket, file: BinaryIO) -> bool:
+        length = 0
+        while (line := file.readline()) not in {b"\r\n", b""}:
+            name, _, value = line.partition(b":")
+            length = int(value) if name.lower() == b"content-length" else length
+        if not line:
+            return False
+        self.bodies.append(file.read(length))
+        connection.sendall(OK)
+        return True
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def taking() -> Iterator[Taking]:
+    running = Taking()
+    yield running
+    running.close()
+
+
+def put_file(pool: HttpPool, file: io.BufferedIOBase, length: int) -> bytes:
+    return pool.request("PUT", "/", {"content-length": str(length)}, file).body
+
+
+def test_a_file_is_sent_from_its_position_and_as_far_as_told(taking):
+    pool = HttpPool("127.0.0.1", taking.port, https=False, size=1, timeout=5)
+    file = io.BytesIO(b"skip" + b"abc" * 300_000 + b"rest")
+    file.seek(4)
+    assert put_file(pool, file, 900_000) == b"hi"
+    assert put_file(pool, file, 4) == b"hi"
+    assert put_file(pool, file, 0) == b"hi"
+    assert taking.bodies == [b"abc" * 300_000, b"rest", b""]
+    pool.close()
+
+
+class Endless(io.BufferedIOBase):
+    """A file as long as one likes; ``most`` is the longest piece that was asked for."""
+
+    most = 0
+
+    def readinto(self, buffer) -> int:
+        self.most = max(self.most, len(buffer))
+        return len(buffer)
+
+
+def test_a_file_is_never_in_memory_whole(taking):
+    pool = HttpPool("127.0.0.1", taking.port, https=False, size=1, timeout=5)
+    file = Endless()
+    assert put_file(pool, file, 3_000_000) == b"hi"
+    assert file.most == 256 * 1024
+    pool.close()
+
+
+def test_a_file_that_ends_too_early_is_an_error_that_no_retry_cures(taking):
+    pool = HttpPool("127.0.0.1", taking.port, https=False, size=1, timeout=5)
+    with pytest.raises(PermanentError, match="ended after 3 of 5 bytes"):
+        put_file(pool, io.BytesIO(b"abc"), 5)
+    assert put_file(pool, io.BytesIO(b"abc"), 3) == b"hi"
+    pool.close()
+
+
+def test_a_refusal_in_the_midst_of_the_body_is_the_answer(server, pool):
+    server.script = [[b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"], [OK]]
+    file = io.BytesIO(b"x" * 30_000_000)
+    assert pool.request("PUT", "/", {"content-length": "30000000"}, file).status == 403
+    assert pool.request("GET", "/", {}, None).body == b"hi"
+
+
+def test_an_idle_connection_closed_after_the_look_at_it_is_an_error_and_nothing_is_sent_twice(server, pool):
+    server.script = [[OK], [OK]]
+    pool.request("GET", "/", {}, None)
+    assert server.hung_up.wait(5)
+    pool._idle[0].is_quiet = lambda: True  # as if the look had been a moment too early
+    with pytest.raises(WireError):
+        pool.request("PUT", "/", {}, b"once")
+    assert not any(b"once" in one for one in server.seen)
+    assert pool.request("GET", "/", {}, None).body == b"hi"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that vouches for itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "server.pem"
+    plain = serialization.NoEncryption()
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+@pytest.fixture
+def secure(certificate: Path) -> Iterator[Taking]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    running = Taking(context)
+    yield running
+    running.close()
+
+
+def test_a_trusted_certificate_is_asked_over_one_connection(secure, certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    pool = HttpPool("127.0.0.1", secure.port, https=True, size=1, timeout=5)
+    assert put_file(pool, io.BytesIO(b"abc" * 300_000), 900_000) == b"hi"
+    assert pool.request("PUT", "/", {}, b"x" * 200_000).body == b"hi"
+    assert secure.bodies == [b"abc" * 300_000, b"x" * 200_000]
+    pool.close()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_for_good(secure):
+    pool = HttpPool("127.0.0.1", secure.port, https=True, size=1, timeout=5)
+    with pytest.raises(PermanentError, match="no secure connection to 127"):
+        pool.request("GET", "/", {}, None)
+    assert secure.bodies == []
