@@ -26,6 +26,7 @@ __all__ = [
     "FilesLateError",
     "SubtaskProbe",
     "Survey",
+    "cancel_subtask",
     "cancel_subtasks",
     "show_survey",
 ]
@@ -265,17 +266,24 @@ def cancel_subtasks(
     def cancel(one: Subtask) -> str:
         if time.monotonic() > end:
             return "left"
-        try:
-            client.cancel_subtask(one.file_system_id, one.dataflow_id, one.task_id, one.subtask_id)
-        except (StatusConflictError, NotFoundError):
-            return "ended"
-        except SyncError as error:
-            log.warning("could not cancel %s of %s: %s", one.subtask_id, one.source, error)
-            return "failed"
-        return "canceled"
+        return cancel_subtask(client, one.file_system_id, one.dataflow_id, one.task_id, one.subtask_id)
 
     if wanted:
         with ThreadPoolExecutor(threads, thread_name_prefix="cpfs-cancel") as pool:
             outcomes.update(pool.map(cancel, wanted))
     log.info("canceled subtasks: %s", dict(outcomes))
     return outcomes
+
+
+def cancel_subtask(
+    client: NasClient, file_system_id: str, dataflow_id: str, task_id: str, subtask_id: str
+) -> str:
+    """Cancel one; return ``canceled``, ``ended`` or ``failed`` as :func:`cancel_subtasks` does."""
+    try:
+        client.cancel_subtask(file_system_id, dataflow_id, task_id, subtask_id)
+    except (StatusConflictError, NotFoundError):
+        return "ended"
+    except SyncError as error:
+        log.warning("could not cancel %s: %s", subtask_id, error)
+        return "failed"
+    return "canceled"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -78,9 +79,9 @@ class StatusOperator(BaseOperator):
         with airflow_errors():
             return self.work(context, deadline)
 
+    @abstractmethod
     def work(self, context: Context, deadline: float | None) -> Any:
         """Do what is to be done; called again after each wait, and in each try."""
-        raise NotImplementedError
 
     def on_kill(self) -> None:
         """Stop waiting."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_sync.errors import CancelledError, ConfigError, NotFoundError
+from airflow_provider_sync.errors import CancelledError, ConfigError
 from airflow_provider_sync.hooks._errors import airflow_errors
 from airflow_provider_sync.hooks.cpfs import CpfsHook
 
@@ -30,8 +29,6 @@ __all__ = ["CpfsMoveFilesOperator"]
 
 _DIRECTIONS = ("import", "export")
 _ON_FAILED = ("fail", "list")
-_THREADS = 4
-_BATCH = 50  # files between two notes of their ids: what a crash asks for again
 _KILL_SECONDS = 3.5  # Airflow kills five seconds after it asks
 _FIVE_MINUTES = timedelta(minutes=5)
 
@@ -191,7 +188,7 @@ class CpfsMoveFilesOperator(BaseOperator):
         """Stop submitting; cancel what can be canceled before Airflow kills."""
         self._killed.set()
         if self.cancel_on_kill and self._mine:
-            self._probe(self._mine).cancel(seconds=_KILL_SECONDS, threads=_THREADS)
+            self._probe(self._mine).cancel(seconds=_KILL_SECONDS)
 
     @contextmanager
     def _told(self, context: Context) -> Iterator[None]:
@@ -250,52 +247,23 @@ class CpfsMoveFilesOperator(BaseOperator):
         return Ledger.open(context, digest(self.file_system_id, self.dataflow_id, self.dataflow_task_id))
 
     def _submit(self, moves: Sequence[FileMove], ledger: Ledger) -> None:
-        """Create the subtasks that have no id yet."""
-        todo = [one for one in moves if not ledger.entry(one.name).subject]
-        self._mine = [one.subject for one in ledger.entries if one.subject]
-        if not todo:
-            return
-        self.log.info("submitting %d of %d files", len(todo), len(moves))
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="cpfs-submit") as pool:
-            for start in range(0, len(todo), _BATCH):
-                batch = todo[start : start + _BATCH]
-                asked = {pool.submit(self._create, one, ledger.token(one.name)): one for one in batch}
-                try:
-                    for future in as_completed(asked):
-                        subtask = future.result()
-                        ledger.put(asked[future].name, subtask)
-                        self._mine.append(subtask)
-                finally:
-                    ledger.flush()
+        from airflow_provider_sync.operators._submit import Submitter  # noqa: PLC0415 - not for parsing
 
-    def _create(self, move: FileMove, token: str) -> str:
-        from airflow_provider_sync.clients.nas import Condition, StatusConflictError  # noqa: PLC0415
-
-        if self._killed.is_set():
-            raise CancelledError("stopped while submitting files")
-        condition = Condition(move.modify_time_ns, move.size) if move.exact else None
-        try:
-            return self._client.create_subtask(
-                self.file_system_id,
-                self.dataflow_id,
-                self.dataflow_task_id,
-                move.source,
-                move.target,
-                client_token=token,
-                condition=condition,
-            )
-        except (StatusConflictError, NotFoundError) as error:
-            raise ConfigError(
-                "dataflow_task_id",
-                self.dataflow_task_id,
-                reason=str(error),
-                allowed="an Executing streaming task of a Running dataflow",
-            ) from error
+        self._mine[:] = [one.subject for one in ledger.entries if one.subject]
+        Submitter(
+            client=self._client,
+            file_system_id=self.file_system_id,
+            dataflow_id=self.dataflow_id,
+            dataflow_task_id=self.dataflow_task_id,
+            created=self._mine,
+            killed=self._killed,
+            cancel_on_kill=self.cancel_on_kill,
+        ).submit(moves, ledger)
 
     # Waiting for it
 
     def _follow(self, context: Context, ledger: Ledger, about: dict[str, Any], deadline: float | None) -> Any:
-        """Wait until all have ended; ask again for what failed in an earlier try."""
+        """Wait until all have ended; ask again for what failed in an earlier try and is still to be moved."""
         if not self.wait:
             ledger.finish()
             ids = [one.subject for one in ledger.entries if one.subject]
@@ -303,18 +271,23 @@ class CpfsMoveFilesOperator(BaseOperator):
             return {"files": len(ids), "subtask_ids": ids, **about}
         while True:
             names = {one.subject: one.name for one in ledger.entries if one.subject}
-            self._mine = list(names)
+            self._mine[:] = names
             survey = self._wait(context, self._mine, about, deadline)
             if not survey.failed:
                 return self._conclude(context, ledger, survey, [], about)
             moves = {one.name: one for one in self._moves(context)}
             stale = [name for one in survey.failed if ledger.is_old(name := names[one.subtask_id])]
-            again = [moves[name] for name in stale if name in moves]
-            if not again:
+            if not stale:
                 failed = [self._named(one, moves.get(names[one.subtask_id])) for one in survey.failed]
                 return self._conclude(context, ledger, survey, failed, about)
-            self.log.info("%d files failed in an earlier try; moving them again", len(again))
-            ledger.renew(one.name for one in again)
+            # What an earlier try asked for in vain, and this one does not want any more, is nobody's failure.
+            again = [moves[name] for name in stale if name in moves]
+            self.log.info(
+                "%d files failed in an earlier try; moving %d of them again, the others are no longer wanted",
+                len(stale),
+                len(again),
+            )
+            ledger.renew(stale)
             self._submit(again, ledger)
 
     def _wait(

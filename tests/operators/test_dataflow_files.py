@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_sync.errors import ConfigError
+from airflow_provider_sync.errors import CancelledError, ConfigError
 from airflow_provider_sync.hooks._subtasks import FilesFailedError, FilesLateError
 from airflow_provider_sync.operators.dataflow_files import CpfsMoveFilesOperator
 from tests.dataflow_world import FS, START, TaskRun, WorkerDied, World
@@ -148,6 +149,54 @@ def test_files_that_were_canceled_while_it_waited_are_moved_by_the_next_try(data
     run.clear()
     assert run.run(make)["moved"] == 4
     assert dataflows.subtasks() == dict.fromkeys(once(4), 2)
+
+
+def test_a_kill_while_files_are_submitted_leaves_none_under_way(dataflows: World) -> None:
+    dataflows.outcome("", seconds=30)
+    dataflows.fault("CreateDataFlowSubTask", "delay", seconds=0.3, count=-1)
+    operator = maker(dataflows, files=names(30))()
+    ledger = operator._ledger(TaskRun().context())
+    with ThreadPoolExecutor(1) as worker:
+        submitting = worker.submit(operator._submit, operator._plan(None).moves, ledger)
+        while len(dataflows.subtasks()) < 3:
+            time.sleep(0.02)
+        operator.on_kill()
+        with pytest.raises(CancelledError):
+            submitting.result()
+    found = dataflows.control("subtasks", method="GET")
+    assert 3 <= len(found) < 30
+    assert {one["status"] for one in found} == {"CANCELED"}
+    assert {one["id"] for one in found} == {one.subject for one in ledger.entries if one.subject}
+
+
+def test_who_may_not_submit_is_told_once_and_not_for_every_file(dataflows: World) -> None:
+    dataflows.fault("CreateDataFlowSubTask", "error", status=403, code="Forbidden.RAM", count=-1)
+    with pytest.raises(AirflowFailException, match=r"Forbidden\.RAM"):
+        TaskRun().run(maker(dataflows, files=names(200)))
+    assert len(dataflows.calls("CreateDataFlowSubTask")) < 50
+
+
+def test_a_list_that_was_corrected_after_a_failure_is_what_counts(dataflows: World) -> None:
+    dataflows.outcome("wrong", result="FAILED", message="no such object")
+    tunnel, run = dataflows.tunnel(), TaskRun(retries=0)
+    with pytest.raises(FilesFailedError, match=r"1 of 2 files were not moved: .*wrong"):
+        run.run(maker_of(tunnel, files=["/a", "/wrong"]))
+    run.clear()
+    report = run.run(maker_of(tunnel, files=["/a", "/right"]))
+    assert (report["files"], report["moved"], report["failed"]) == (2, 2, 0)
+    assert dataflows.subtasks() == {"a": 1, "wrong": 1, "right": 1}
+
+
+def test_an_object_that_was_deleted_after_a_failure_is_not_wanted_any_more(dataflows: World) -> None:
+    for name in ("keep", "gone"):
+        dataflows.bucket.put_object(f"bmcpfs/test/{name}", b"x")
+    dataflows.outcome("gone", result="FAILED", message="no such object")
+    make, run = maker(dataflows, pattern="*"), TaskRun()
+    with pytest.raises(FilesFailedError, match="gone"):
+        run.run(make)
+    dataflows.bucket.delete_object("bmcpfs/test/gone")
+    assert run.run(make)["moved"] == 1
+    assert dataflows.subtasks() == {"keep": 1, "gone": 1}
 
 
 def test_failed_files_can_be_listed_instead(dataflows: World) -> None:
