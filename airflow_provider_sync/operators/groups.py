@@ -6,7 +6,7 @@ one task (``concurrent``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, TaskGroup, XComArg
@@ -52,7 +52,7 @@ def ots_stream_task_group(
             job_name=job_name,
             planned=XComArg(plan, "planned"),
             **({"pool": pool} if pool else {}),
-            **arguments,
+            **{"map_index_template": "{{ task.part_label }}", **arguments},
         ).expand(index=plan.output)
         commit = _CommitOperator(
             task_id="commit",
@@ -96,6 +96,21 @@ class _CopyOperator(OTSStreamToOSSOperator):
         super().__init__(**kwargs)
         self.planned = planned
         self.index = index
+
+    @property
+    def part_label(self) -> str:
+        """What people call this part: ``part 2 of 8 · 3 shards``; only its number while the plan is not known.
+
+        Airflow asks for it before the task, too, and after a failure: it never raises.
+        """
+        planned: Any = self.planned
+        if not isinstance(self.index, int):
+            return "part"
+        if not isinstance(planned, Mapping):
+            return f"part {self.index + 1}"
+        splits = planned["splits"]
+        shards = sum(len(family) for family in splits[self.index]["detail"]["families"])
+        return f"part {self.index + 1} of {len(splits)} · {shards} shard{'' if shards == 1 else 's'}"
 
     def _work(self, session: Session) -> dict[str, Any]:
         from airflow_provider_sync.engine.job import PlannedWindow, copy_split  # noqa: PLC0415 - as above

@@ -168,6 +168,20 @@ class MigrationCopyOperator(MigrationOperator):
         self.bytes_per_second = bytes_per_second
         self.objects_per_second = objects_per_second
 
+    @property
+    def slice_label(self) -> str:
+        """What people call this slice: ``slice 3 of 12 · 40 tasks``; only its number while the plan is not known.
+
+        Airflow asks for it before the task, too, and after a failure: it never raises.
+        """
+        planned: Any = self.planned
+        if not isinstance(self.index, int):
+            return "slice"
+        if not isinstance(planned, Mapping):
+            return f"slice {self.index + 1}"
+        tasks = len(range(self.index, planned["tasks"], planned["slices"]))
+        return f"slice {self.index + 1} of {planned['slices']} · {tasks} task{'' if tasks == 1 else 's'}"
+
     def work(self, context: Context, request: MigrationRequest, environment: Environment) -> dict[str, Any]:
         """Run the slice's tasks, one after another; return their sums."""
         from airflow_provider_sync.migration.run import TaskRunner  # noqa: PLC0415 - not for parsing

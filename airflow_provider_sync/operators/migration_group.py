@@ -104,7 +104,8 @@ def object_migration(
     }
 
     def carry_out(task_id: str, plan: MigrationPlanOperator) -> Any:
-        told = {"planned": XComArg(plan, PLANNED_KEY), **said, **workers, **limits}
+        label = {"map_index_template": "{{ task.slice_label }}"}
+        told = {"planned": XComArg(plan, PLANNED_KEY), **label, **said, **workers, **limits}
         return MigrationCopyOperator.partial(task_id=task_id, **told).expand(index=plan.output)
 
     with TaskGroup(group_id) as group:

@@ -34,6 +34,22 @@ def test_it_survives_airflows_serialization() -> None:
     assert again.get_task("orders.copy").is_mapped
 
 
+def test_people_read_which_part_a_mapped_task_is_and_how_many_shards_it_has() -> None:
+    dag = build()
+    copy: Any = dag.get_task("orders.copy")
+    template = dag.get_template_env().from_string(copy.map_index_template)
+    one, three = [[{"shard": "a"}]], [[{"shard": "b"}, {"shard": "c"}], [{"shard": "d"}]]
+    splits = [{"id": str(n), "detail": {"families": families}} for n, families in enumerate((one, three))]
+
+    def label(index: Any, planned: Any) -> str:
+        said = {"table": "orders", "object_name": "orders", "columns": ["id"]}
+        return template.render(task=copy.operator_class(task_id="copy", planned=planned, index=index, **said))
+
+    labels = [label(index, {"splits": splits}) for index in range(2)]
+    assert labels == ["part 1 of 2 · 1 shard", "part 2 of 2 · 3 shards"]
+    assert (label(1, None), label(None, None)) == ("part 2", "part")  # what is known, and never an error
+
+
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [({"tasks": 0}, "tasks"), ({"tasks": 513}, "tasks"), ({"write_mode": "append"}, "write_mode")],
