@@ -16,6 +16,7 @@ from airflow.sdk import Context
 from airflow_provider_sync.errors import ConfigError, PermanentError
 from airflow_provider_sync.hooks._migration import MigrationRequest, Planned, Series, read_order
 from airflow_provider_sync.operators._migration_base import PLANNED_KEY, MigrationOperator
+from airflow_provider_sync.operators._observe import PROGRESS_KEY
 
 if TYPE_CHECKING:
     from airflow_provider_sync.engine.contract import Environment
@@ -34,7 +35,8 @@ class MigrationReportOperator(MigrationOperator):
 
     ``started`` and ``finished`` are when the listing began, and a time after the last copy (Unix seconds).
     ``report.json`` and ``errors.csv`` in the job's folder have it whole; XCom has the counts and the first
-    failures. A run of an incremental migration that succeeded moves the time from which the next one looks.
+    failures (as ``progress`` if the task fails), and the view *Sync progress* shows them. A run of an incremental
+    migration that succeeded moves the time from which the next one looks.
 
     :param plan_task: id of the task that planned.
     :param audit_task: id of the task that planned the comparison; empty without one.
@@ -82,6 +84,8 @@ class MigrationReportOperator(MigrationOperator):
                     bad = _look(other, report, "audit")
             folder.files.write(f"{folder.root}report.json", json.dumps(report, indent=1).encode())
             if bad:
+                # a task that fails returns nothing to XCom, and its failure is what people look at
+                context["ti"].xcom_push(PROGRESS_KEY, report)
                 raise PermanentError(
                     f"{bad}; {folder.files.name}/{folder.root} has errors.csv and report.json"
                 )

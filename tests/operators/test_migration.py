@@ -70,6 +70,9 @@ def test_a_refused_object_fails_alone_and_alone_is_tried_again(moving: Migration
     assert "2 ACCESS_DENIED" in failed[0]
     with pytest.raises(AirflowFailException, match="2 objects failed"):
         run.report()
+    told = run.told["all.report"]["progress"]  # the view shows it; a failed task returns nothing
+    assert (told["copy"]["copied"], told["copy"]["failed_objects"]) == (33, 2)
+    assert [one["key"] for one in told["failures"]] == ["d/013", "d/017"]
     lines = (moving.state / "master/jobs/move-all/errors.csv").read_text()
     rows = list(csv.DictReader(io.StringIO(lines)))
     assert [(row["key"], row["code"]) for row in rows] == [
@@ -329,6 +332,30 @@ def test_plan_comes_before_copies_before_comparison_before_report() -> None:
 def test_it_survives_airflows_serialization() -> None:
     again = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(build()))))
     assert again.get_task("all.copy").is_mapped
+
+
+@pytest.mark.parametrize("task", ["all.copy", "all.verify"])
+def test_people_read_which_slice_a_mapped_task_is_and_how_much_it_has_to_do(task: str) -> None:
+    dag = build()
+    template = dag.get_template_env().from_string(dag.get_task(task).map_index_template or "")
+    planned = {"tasks": 9, "slices": 4, "job": "move-all"}
+
+    def label(index: Any, planned: Any) -> str:
+        return template.render(task=MigrationCopyOperator(task_id="copy", planned=planned, index=index))
+
+    labels = [label(index, planned) for index in range(4)]
+    assert labels == [
+        "slice 1 of 4 · 3 tasks",
+        "slice 2 of 4 · 2 tasks",
+        "slice 3 of 4 · 2 tasks",
+        "slice 4 of 4 · 2 tasks",
+    ]
+    assert label(0, {**planned, "tasks": 1, "slices": 1}) == "slice 1 of 1 · 1 task"
+    assert (label(7, None), label(None, planned)) == ("slice 8", "slice")  # what is known, and never an error
+
+
+def test_ones_own_label_wins() -> None:
+    assert build(map_index_template="mine").get_task("all.copy").map_index_template == "mine"
 
 
 @pytest.mark.parametrize(

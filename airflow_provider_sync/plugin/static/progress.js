@@ -27,7 +27,11 @@ async function look({ dagId, runId, taskId, mapIndex }) {
   ]);
   // A deferred task shows its progress as XCom: the triggerer has no task state.
   const progress = (pushed ?? stored)?.value;
-  return { state: instance?.state ?? "none", progress, report: report?.value };
+  const state = instance?.state ?? "none";
+  if (!Array.isArray(report?.value)) return { state, progress, report: report?.value };
+  // A plan returns what its mapped tasks are mapped over; what it found is beside it.
+  const planned = (await ask(`${task}/xcomEntries/planned?map_index=${index}&deserialize=true`))?.value;
+  return { state, progress, report: planned?.summary && { job: planned.job, plan: planned.summary } };
 }
 
 const number = (value) => Number(value ?? 0).toLocaleString();
@@ -48,6 +52,42 @@ function fileRows(one) {
   return rows;
 }
 
+function planRows(plan) {
+  const rows = [
+    ["Objects listed", number(plan.scanned)],
+    ["To move", `${number(plan.objects)} (${number(plan.bytes)} bytes) in ${number(plan.tasks)} tasks`],
+  ];
+  Object.entries(plan.counts).forEach(([name, count]) => rows.push([`Not to move: ${name}`, number(count)]));
+  rows.push(["Names the target cannot hold", number(plan.rejected)], ["Only in the target", number(plan.extra)]);
+  return rows;
+}
+
+function migrationRows({ plan, copy, verify, audit, failures }) {
+  const rows = planRows(plan);
+  if (copy) {
+    rows.push(["Copied", `${number(copy.copied)} (${number(copy.bytes)} bytes)`]);
+    rows.push(["Skipped", number(copy.skipped)], ["Failed", number(copy.failed_objects)]);
+    rows.push(["Tasks done", `${number(copy.succeeded)} of ${number(copy.tasks)}`]);
+  }
+  Object.entries(verify ?? {}).forEach(([name, count]) => rows.push([`Compared: ${name}`, number(count)]));
+  if (audit) rows.push(["Compared: not the same", number(audit.different + audit.failed_objects)]);
+  (failures ?? []).forEach((one) => rows.push([one.key, `${one.code} ${one.note}`]));
+  return rows;
+}
+
+function sliceRows(one) {
+  return [
+    ["Tasks", number(one.tasks)],
+    ["Objects", number(one.objects)],
+    ["Copied", `${number(one.copied)} (${rate(one.copied, one.seconds)})`],
+    ["Bytes", `${number(one.bytes)} (${rate(one.bytes, one.seconds)})`],
+    ["Skipped", number(one.skipped)],
+    ["Done by earlier tries", number(one.resumed)],
+    ["With a remark in the audit log", number(one.noted)],
+    ["Seconds", number(one.seconds)],
+  ];
+}
+
 function recordRows(kind, one) {
   const rows = [
     ["Window", one.window ? `${one.window.from} – ${one.window.to}` : "none"],
@@ -65,8 +105,14 @@ function recordRows(kind, one) {
   return rows;
 }
 
+function rowsOf(kind, one) {
+  if (one.moved !== undefined) return fileRows(one);
+  if (one.plan !== undefined) return migrationRows(one);
+  return one.copied === undefined ? recordRows(kind, one) : sliceRows(one);
+}
+
 function facts(kind, one) {
-  const rows = one.moved === undefined ? recordRows(kind, one) : fileRows(one);
+  const rows = rowsOf(kind, one);
   return h(
     Table.Root,
     { size: "sm", "data-testid": `sync-${kind}` },
@@ -108,8 +154,8 @@ function SyncProgress(props) {
   if (!state) return h(Text, { p: 4 }, "Asking Airflow …");
   const shown = state === "success" && report ? ["report", report] : progress && ["progress", progress];
   if (!shown) return h(Text, { p: 4 }, `Nothing to show yet; the task is ${state}.`);
-  const done = shown[0] === "report" ? 1 : (progress.splits_done ?? progress.files_done);
-  const total = shown[0] === "report" ? 1 : (progress.splits ?? progress.total);
+  const done = shown[0] === "report" ? 1 : (progress.splits_done ?? progress.files_done ?? progress.copy?.succeeded);
+  const total = shown[0] === "report" ? 1 : (progress.splits ?? progress.total ?? progress.copy?.tasks);
   return h(
     Box,
     { p: 4, maxW: "3xl" },
