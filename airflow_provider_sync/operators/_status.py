@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from airflow_provider_sync.errors import CancelledError, ConfigError, SyncError
 from airflow_provider_sync.hooks._errors import airflow_errors
 from airflow_provider_sync.hooks.cpfs import CpfsHook
 
-__all__ = ["StatusError", "StatusLateError", "StatusOperator"]
+__all__ = ["StatusError", "StatusLateError", "StatusOperator", "deadline_of"]
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,21 @@ class StatusLateError(SyncError):
     """A dataflow or a task has not reached its status in time."""
 
 
+def deadline_of(operator: Any) -> float | None:
+    """Return until when a try may wait, in Unix time; None for ever.
+
+    Airflow does not apply ``execution_timeout`` to a deferred task (observed), and who sets it means the wait.
+    """
+    limit: timedelta | None = operator.timeout or operator.execution_timeout
+    return None if limit is None else time.time() + limit.total_seconds()
+
+
 class StatusOperator(BaseOperator):
     """What operators on dataflows and tasks share: the connection, and waiting.
 
     :param deferrable: False waits on the worker.
     :param poll_interval: seconds between two looks; the API answers an account 120 of them a minute.
-    :param timeout: of the wait in one try.
+    :param timeout: of the wait in one try; ``execution_timeout`` if that is given instead.
     """
 
     template_fields: Sequence[str] = ("cpfs_conn_id", "file_system_id")
@@ -70,8 +79,7 @@ class StatusOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Ask, and wait."""
         with airflow_errors():
-            deadline = None if self.timeout is None else time.time() + self.timeout.total_seconds()
-            return self.work(context, deadline)
+            return self.work(context, deadline_of(self))
 
     def resume(self, context: Context, event: Any = None, deadline: float | None = None) -> Any:
         """Go on after the wait; everything is looked at anew."""
@@ -87,23 +95,40 @@ class StatusOperator(BaseOperator):
         """Stop waiting."""
         self._killed.set()
 
-    def wait_for(self, kind: str, subject: str, until: Sequence[str], deadline: float | None) -> Any:
-        """Return the dataflow or task once its status is one of ``until``, None once it is gone."""
+    def wait_for(
+        self,
+        kind: str,
+        subject: str,
+        until: Sequence[str],
+        deadline: float | None,
+        *,
+        look: Callable[[Any], None] = lambda _: None,
+        cancel_on_kill: bool = False,
+    ) -> Any:
+        """Return the dataflow or task once its status is one of ``until``, None once it is gone.
+
+        ``look`` is called with it as often as it is seen on the worker.
+        """
         while True:
             found = getattr(self.client, kind)(self.file_system_id, subject)
+            if found is not None:
+                look(found)
             if found is None or found.status_text in until:
                 return found
             self.log.info("%s %s is %s", kind, subject, found.status_text)
             if deadline is not None and time.time() >= deadline:
                 raise StatusLateError(
-                    f"{kind} {subject} is {found.status_text} after {self.timeout}; wanted {' or '.join(until)}"
+                    f"{kind} {subject} is {found.status_text} after {self.timeout or self.execution_timeout}; "
+                    f"wanted {' or '.join(until)}"
                 )
             if self.deferrable:
-                self._defer(kind, subject, until, deadline)
+                self._defer(kind, subject, until, deadline, cancel_on_kill=cancel_on_kill)
             if self._killed.wait(self.poll_interval):
                 raise CancelledError(f"stopped while waiting for {kind} {subject}")
 
-    def _defer(self, kind: str, subject: str, until: Sequence[str], deadline: float | None) -> None:
+    def _defer(
+        self, kind: str, subject: str, until: Sequence[str], deadline: float | None, *, cancel_on_kill: bool
+    ) -> None:
         from airflow_provider_sync.triggers.dataflow import DataflowStatusTrigger  # noqa: PLC0415 - not for parsing
 
         self.defer(
@@ -115,6 +140,7 @@ class StatusOperator(BaseOperator):
                 until=until,
                 poll_interval=self.poll_interval,
                 deadline=deadline,
+                cancel_on_kill=cancel_on_kill,
             ),
             method_name="resume",
             kwargs={"deadline": deadline},

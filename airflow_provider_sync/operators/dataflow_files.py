@@ -17,6 +17,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_sync.errors import CancelledError, ConfigError
 from airflow_provider_sync.hooks._errors import airflow_errors
 from airflow_provider_sync.hooks.cpfs import CpfsHook
+from airflow_provider_sync.operators._status import deadline_of
 
 if TYPE_CHECKING:
     from airflow_provider_sync.clients.nas import NasClient
@@ -61,7 +62,8 @@ class CpfsMoveFilesOperator(BaseOperator):
         them in the report.
     :param deferrable: False waits on the worker.
     :param poll_interval: seconds between two looks.
-    :param timeout: of one try; the subtasks go on, and the next try finds them.
+    :param timeout: of one try, ``execution_timeout`` if that is given instead; the subtasks go on, and the next try
+        finds them.
     :param patience: seconds that the service may not show a subtask.
     :param cancel_on_kill: cancel what has not arrived when somebody ends or clears the task.
     :param calls_per_second: of this task; the service allows an account 100.
@@ -163,7 +165,7 @@ class CpfsMoveFilesOperator(BaseOperator):
             window = self._window(context) if self.changed_only else None
             plan = self._listed = self._plan(window)
             ledger = self._ledger(context)
-            deadline = None if self.timeout is None else time.time() + self.timeout.total_seconds()
+            deadline = deadline_of(self)
             self._submit(plan.moves, ledger)
             return self._follow(context, ledger, plan.to_json(), deadline)
 
@@ -302,8 +304,9 @@ class CpfsMoveFilesOperator(BaseOperator):
             if survey.finished:
                 return survey
             if deadline is not None and time.time() >= deadline:
+                limit = self.timeout or self.execution_timeout
                 raise FilesLateError(
-                    f"timeout of {self.timeout}: {survey}; the subtasks go on, and a retry waits for them"
+                    f"timeout of {limit}: {survey}; the subtasks go on, and a retry waits for them"
                 )
             if self.deferrable:
                 self._defer(ids, about, deadline)

@@ -42,9 +42,11 @@ class CpfsCreateTaskOperator(StatusOperator):
     :param create_dir_if_not_exist: for an Import.
     :param adopt: False creates a streaming task of its own.
     :param wait: False returns as soon as the task is created.
+    :param cancel_on_kill: cancel a batch when somebody ends or clears the task while it runs; the service may refuse
+        it, then it goes on. A streaming task stays.
 
-    Returns ``{"task_id", "status", "files_total", "files_done", "files_moved", "bytes_done", "bytes_moved",
-    "reports"}``; XCom ``task_id`` has the id alone.
+    Returns ``{"task_id", "status"}``, for a batch with ``"files", "moved", "skipped", "bytes_done", "bytes_moved",
+    "reports"`` beside them; XCom ``task_id`` has the id alone.
     """
 
     template_fields: Sequence[str] = (
@@ -72,6 +74,7 @@ class CpfsCreateTaskOperator(StatusOperator):
         direction: Literal["import", "export"] | None = None,
         adopt: bool = True,
         wait: bool = True,
+        cancel_on_kill: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -86,6 +89,8 @@ class CpfsCreateTaskOperator(StatusOperator):
         self.direction = direction
         self.adopt = adopt
         self.wait = wait
+        self.cancel_on_kill = cancel_on_kill
+        self._batch = ""
 
     def work(self, context: Context, deadline: float | None) -> dict[str, Any]:
         """Find or create, and wait."""
@@ -97,7 +102,7 @@ class CpfsCreateTaskOperator(StatusOperator):
         name = digest(asdict(request))
         task_id = ledger.entry(name).subject
         if task_id and ledger.is_old(name):
-            task_id = self._unless_ended(task_id, request, ledger, name)
+            task_id = self._unless_ended(task_id, request, ledger, name, deadline)
         if not task_id:
             task_id = self._find(request) or self._create(request, ledger, name)
             ledger.put(name, task_id)
@@ -106,16 +111,43 @@ class CpfsCreateTaskOperator(StatusOperator):
         if not self.wait:
             ledger.finish()
             return {"task_id": task_id, "status": ""}
-        found = self.wait_for("task", task_id, _READY if request.streaming else _ENDED, deadline)
+        if request.streaming:
+            found = self.wait_for("task", task_id, _READY, deadline)
+        else:
+            found = self._wait_for_batch(context, task_id, deadline)
         status = "gone" if found is None else found.status_text
         if status != ("Executing" if request.streaming else "Completed"):
             ledger.renew([name])
             reason = (found and found.error_message) or "no reason given"
             raise StatusError(f"task {task_id} ({self.action}) is {status}: {reason}; a retry runs another")
         ledger.finish()
-        report = _report(found)
-        context["ti"].xcom_push("progress", report)
-        return report
+        return _report(found)
+
+    def on_kill(self) -> None:
+        """Stop waiting, and cancel the batch."""
+        super().on_kill()
+        if self._batch and self.cancel_on_kill:
+            from airflow_provider_sync.hooks._batches import cancel_batch  # noqa: PLC0415 - rarely needed
+
+            cancel_batch(self.client, self.file_system_id, self._batch)
+
+    def _wait_for_batch(self, context: Context, task_id: str, deadline: float | None) -> DataflowTask | None:
+        from airflow_provider_sync.hooks._batches import batch_survey  # noqa: PLC0415 - not for parsing
+        from airflow_provider_sync.hooks._subtasks import show_survey  # noqa: PLC0415
+
+        self._batch = task_id
+        found: DataflowTask | None = self.wait_for(
+            "task",
+            task_id,
+            _ENDED,
+            deadline,
+            look=lambda seen: show_survey(context, batch_survey(seen)),
+            cancel_on_kill=self.cancel_on_kill,
+        )
+        self._batch = ""
+        if found is not None:
+            context["ti"].xcom_push("progress", batch_survey(found).to_json())
+        return found
 
     def _request(self) -> TaskRequest:
         from airflow_provider_sync.clients.nas import TaskRequest  # noqa: PLC0415 - not for parsing
@@ -139,9 +171,13 @@ class CpfsCreateTaskOperator(StatusOperator):
         request.check()
         return request
 
-    def _unless_ended(self, task_id: str, request: TaskRequest, ledger: Ledger, name: str) -> str:
+    def _unless_ended(
+        self, task_id: str, request: TaskRequest, ledger: Ledger, name: str, deadline: float | None
+    ) -> str:
         """Return a task of an earlier try, or nothing if it came to nothing: then this try needs another."""
         found = self.client.task(self.file_system_id, task_id)
+        if found is not None and found.status_text == "Canceling":  # a kill of that try
+            found = self.wait_for("task", task_id, _ENDED, deadline)
         over = found is not None and (found.failed or (request.streaming and not found.active))
         if not over:
             return task_id
@@ -169,13 +205,14 @@ class CpfsCreateTaskOperator(StatusOperator):
 
 
 def _report(found: DataflowTask) -> dict[str, Any]:
+    about: dict[str, Any] = {"task_id": found.task_id, "status": found.status_text}
+    if found.streaming:
+        return about
     progress = found.progress
-    return {
-        "task_id": found.task_id,
-        "status": found.status_text,
-        "files_total": progress.files_total,
-        "files_done": progress.files_done,
-        "files_moved": progress.files_actual,
+    return about | {
+        "files": progress.files_total,
+        "moved": progress.files_actual,
+        "skipped": progress.files_done - progress.files_actual,
         "bytes_done": progress.bytes_done,
         "bytes_moved": progress.bytes_actual,
         "reports": [list(one) for one in found.reports],

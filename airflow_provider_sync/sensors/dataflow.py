@@ -86,6 +86,8 @@ class CpfsSubtaskSensor(BaseSensorOperator):
         with airflow_errors():
             survey = self._probe.look()
             show_survey(context, survey)
+            if survey.finished:  # in place of what the triggerer has shown last
+                context["ti"].xcom_push("progress", survey.to_json())
             return PokeReturnValue(survey.finished, self._report(survey) if survey.finished else None)
 
     def on_kill(self) -> None:

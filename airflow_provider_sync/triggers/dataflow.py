@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -36,14 +36,18 @@ log = logging.getLogger(__name__)
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
-    """Return the threads that all triggers of this process share: the loop's own are everybody's."""
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="cpfs-trigger")
+def _threads(purpose: str) -> ThreadPoolExecutor:
+    """Return the threads that all triggers of this process share for a purpose: the loop's own are everybody's.
+
+    Each purpose has its own, because a call may wait in its thread for a turn: the looks at dataflows and tasks, of
+    which the service allows two a second, must not keep those at files waiting, and a kill has half a minute.
+    """
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix=f"cpfs-{purpose}")
 
 
-async def _in_thread(function: Callable[[], T]) -> T:
+async def _in_thread(purpose: str, function: Callable[[], T]) -> T:
     context = contextvars.copy_context()  # says to Airflow whose log a line belongs to
-    return await asyncio.get_running_loop().run_in_executor(_threads(), context.run, function)
+    return await asyncio.get_running_loop().run_in_executor(_threads(purpose), context.run, function)
 
 
 class _PollingTrigger(BaseTrigger):
@@ -51,14 +55,23 @@ class _PollingTrigger(BaseTrigger):
 
     The event is ``{"state": "finished" | "late", …}``; what it is about is for the operator to look at again. The
     service may be away for half an hour; after that the error reaches the task, whose retry goes on.
+
+    With ``cancel_on_kill`` what is waited for is canceled when somebody ends or clears the deferred task, not when
+    the triggerer stops. Progress goes to the log and, as XCom ``progress``, to the task instance.
     """
 
-    def __init__(self, *, cpfs_conn_id: str, poll_interval: float, deadline: float | None) -> None:
+    purpose: ClassVar[str]
+
+    def __init__(
+        self, *, cpfs_conn_id: str, poll_interval: float, deadline: float | None, cancel_on_kill: bool
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.cpfs_conn_id = cpfs_conn_id
         self.poll_interval = poll_interval
         self.deadline = deadline
+        self.cancel_on_kill = cancel_on_kill
         self._hook: CpfsHook | None = None
+        self._shown = ""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and what to build it from again."""
@@ -66,6 +79,7 @@ class _PollingTrigger(BaseTrigger):
             "cpfs_conn_id": self.cpfs_conn_id,
             "poll_interval": self.poll_interval,
             "deadline": self.deadline,
+            "cancel_on_kill": self.cancel_on_kill,
         }
         return f"{type(self).__module__}.{type(self).__qualname__}", {**common, **self._settings()}
 
@@ -76,6 +90,15 @@ class _PollingTrigger(BaseTrigger):
     @abstractmethod
     def _look(self) -> dict[str, Any] | None:
         """Ask the service, in a thread; return the event's fields once there is an end."""
+
+    @abstractmethod
+    def _cancel(self) -> None:
+        """Cancel what is waited for, in a thread."""
+
+    async def on_kill(self) -> None:
+        """Cancel what can be, because somebody marked or cleared the task."""
+        if self.cancel_on_kill:
+            await _in_thread("cancel", self._cancel)
 
     @property
     def hook(self) -> CpfsHook:
@@ -93,7 +116,7 @@ class _PollingTrigger(BaseTrigger):
             await asyncio.sleep(max(0.0, min(left, pause)))
             pause = self.poll_interval
             try:
-                answer = await _in_thread(self._look)
+                answer = await _in_thread(self.purpose, self._look)
                 away_since = None
             except TransientError as error:
                 now = time.monotonic()
@@ -109,83 +132,14 @@ class _PollingTrigger(BaseTrigger):
                 yield TriggerEvent({"state": "late"})
                 return
 
-
-class SubtasksTrigger(_PollingTrigger):
-    """Fire when every subtask has ended.
-
-    ``subtask_ids`` may be thousands: more than a hundred are looked for in the pages of ``task_ids``, and only those
-    that had not ended before. ``patience`` is how many seconds one may be missing. With ``cancel_on_kill`` what is
-    CREATED or RUNNING is canceled when somebody ends or clears the deferred task, not when the triggerer stops.
-    Progress goes to the log and, as XCom ``progress``, to the task instance. The event names in ``never_shown`` the
-    subtasks that ran out of patience.
-    """
-
-    def __init__(
-        self,
-        *,
-        cpfs_conn_id: str,
-        file_system_id: str,
-        task_ids: Sequence[str],
-        subtask_ids: Sequence[str],
-        poll_interval: float = 30.0,
-        deadline: float | None = None,
-        patience: float = 300.0,
-        cancel_on_kill: bool = False,
-    ) -> None:
-        super().__init__(cpfs_conn_id=cpfs_conn_id, poll_interval=poll_interval, deadline=deadline)
-        self.file_system_id = file_system_id
-        self.task_ids = list(task_ids)
-        self.subtask_ids = list(subtask_ids)
-        self.patience = patience
-        self.cancel_on_kill = cancel_on_kill
-        self._probe: SubtaskProbe | None = None
-        self._shown = ""
-
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "file_system_id": self.file_system_id,
-            "task_ids": self.task_ids,
-            "subtask_ids": self.subtask_ids,
-            "patience": self.patience,
-            "cancel_on_kill": self.cancel_on_kill,
-        }
-
-    async def on_kill(self) -> None:
-        """Cancel what can be, because somebody marked or cleared the task."""
-        if self.cancel_on_kill:
-            await _in_thread(lambda: self._open().cancel(seconds=_CANCEL_SECONDS))
-
-    def _open(self) -> SubtaskProbe:
-        if self._probe is None:
-            from airflow_provider_sync.hooks._subtasks import SubtaskProbe  # noqa: PLC0415 - not for parsing
-
-            self._probe = SubtaskProbe(
-                self.hook.get_conn(),
-                self.file_system_id,
-                self.subtask_ids,
-                task_ids=self.task_ids,
-                patience=self.patience,
-            )
-        return self._probe
-
-    def _look(self) -> dict[str, Any] | None:
-        survey = self._open().look()
-        self._show(survey)
-        if not survey.finished:
-            return None
-        return {
-            "files": survey.total,
-            "failed": len(survey.failed),
-            "never_shown": survey.never_shown,
-        }
-
-    def _show(self, survey: Survey) -> None:
+    def _show(self, survey: Survey, *, last: bool) -> None:
+        """Show how things stand, unless nothing has changed; the task itself tells of its end."""
         if str(survey) == self._shown:
             return
         self._shown = str(survey)
         log.info("%s", survey)
         ti = self.task_instance
-        if ti is None or survey.finished:  # the task itself tells of its end
+        if ti is None or last:
             return
         from airflow.sdk.bases.xcom import BaseXCom  # noqa: PLC0415 - the triggerer has it already
 
@@ -202,12 +156,84 @@ class SubtasksTrigger(_PollingTrigger):
             log.warning("could not show progress; the wait goes on", exc_info=True)
 
 
+class SubtasksTrigger(_PollingTrigger):
+    """Fire when every subtask has ended.
+
+    ``subtask_ids`` may be thousands: more than a hundred are looked for in the pages of ``task_ids``, and only those
+    that had not ended before. ``patience`` is how many seconds one may be missing. The event names in ``never_shown``
+    the subtasks that ran out of patience. Canceled is what is CREATED or RUNNING.
+    """
+
+    purpose = "files"
+
+    def __init__(
+        self,
+        *,
+        cpfs_conn_id: str,
+        file_system_id: str,
+        task_ids: Sequence[str],
+        subtask_ids: Sequence[str],
+        poll_interval: float = 30.0,
+        deadline: float | None = None,
+        patience: float = 300.0,
+        cancel_on_kill: bool = False,
+    ) -> None:
+        super().__init__(
+            cpfs_conn_id=cpfs_conn_id,
+            poll_interval=poll_interval,
+            deadline=deadline,
+            cancel_on_kill=cancel_on_kill,
+        )
+        self.file_system_id = file_system_id
+        self.task_ids = list(task_ids)
+        self.subtask_ids = list(subtask_ids)
+        self.patience = patience
+        self._probe: SubtaskProbe | None = None
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "file_system_id": self.file_system_id,
+            "task_ids": self.task_ids,
+            "subtask_ids": self.subtask_ids,
+            "patience": self.patience,
+        }
+
+    def _cancel(self) -> None:
+        self._open().cancel(seconds=_CANCEL_SECONDS)
+
+    def _open(self) -> SubtaskProbe:
+        if self._probe is None:
+            from airflow_provider_sync.hooks._subtasks import SubtaskProbe  # noqa: PLC0415 - not for parsing
+
+            self._probe = SubtaskProbe(
+                self.hook.get_conn(),
+                self.file_system_id,
+                self.subtask_ids,
+                task_ids=self.task_ids,
+                patience=self.patience,
+            )
+        return self._probe
+
+    def _look(self) -> dict[str, Any] | None:
+        survey = self._open().look()
+        self._show(survey, last=survey.finished)
+        if not survey.finished:
+            return None
+        return {
+            "files": survey.total,
+            "failed": len(survey.failed),
+            "never_shown": survey.never_shown,
+        }
+
+
 class DataflowStatusTrigger(_PollingTrigger):
     """Fire when a dataflow or a task has one of the statuses ``until``, or is gone (status ``""``).
 
     ``kind`` is ``dataflow`` or ``task``. The API allows 120 such questions a minute for the whole account: leave
-    ``poll_interval`` at 30 seconds or more.
+    ``poll_interval`` at 30 seconds or more. Canceled are batches only: others use a dataflow and a tunnel too.
     """
+
+    purpose = "status"
 
     def __init__(
         self,
@@ -219,8 +245,14 @@ class DataflowStatusTrigger(_PollingTrigger):
         until: Sequence[str],
         poll_interval: float = 30.0,
         deadline: float | None = None,
+        cancel_on_kill: bool = False,
     ) -> None:
-        super().__init__(cpfs_conn_id=cpfs_conn_id, poll_interval=poll_interval, deadline=deadline)
+        super().__init__(
+            cpfs_conn_id=cpfs_conn_id,
+            poll_interval=poll_interval,
+            deadline=deadline,
+            cancel_on_kill=cancel_on_kill,
+        )
         self.file_system_id = file_system_id
         self.kind = kind
         self.subject = subject
@@ -235,12 +267,24 @@ class DataflowStatusTrigger(_PollingTrigger):
             "until": self.until,
         }
 
+    def _cancel(self) -> None:
+        from airflow_provider_sync.hooks._batches import cancel_batch  # noqa: PLC0415 - rarely needed
+
+        if self.kind == "task":
+            cancel_batch(self.hook.get_conn(), self.file_system_id, self.subject)
+
     def _look(self) -> dict[str, Any] | None:
+        from airflow_provider_sync.hooks._batches import batch_survey  # noqa: PLC0415 - not for parsing
+
         client = self.hook.get_conn()
-        find = client.dataflow if self.kind == "dataflow" else client.task
-        found = find(self.file_system_id, self.subject)
+        found: Any = (client.dataflow if self.kind == "dataflow" else client.task)(
+            self.file_system_id, self.subject
+        )
         status = "" if found is None else found.status_text
         if status != self._told:
             log.info("%s %s is %s", self.kind, self.subject, status or "gone")
             self._told = status
-        return {"status": status} if not status or status in self.until else None
+        ended = not status or status in self.until
+        if self.kind == "task" and found is not None and not found.streaming:
+            self._show(batch_survey(found), last=ended)
+        return {"status": status} if ended else None

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from airflow_provider_sync.errors import CancelledError
 from airflow_provider_sync.operators import dataflow_tasks
 from airflow_provider_sync.operators._status import StatusError, StatusLateError
-from tests.dataflow_world import FS, TaskRun, World
+from airflow_provider_sync.triggers.dataflow import DataflowStatusTrigger
+from tests.dataflow_world import FS, TaskRun, World, again
 
 TUNNEL = {
     "action": "StreamImport",
@@ -94,6 +99,70 @@ def test_a_batch_that_takes_too_long_is_found_by_the_next_try(dataflows: World) 
     make = create(dataflows, make().dataflow_id, **BATCH)
     assert run.run(make)["status"] == "Completed"
     assert len(tasks(dataflows)) == 1
+
+
+def test_execution_timeout_bounds_the_wait_that_airflow_does_not_bound(dataflows: World) -> None:
+    dataflows.control("options", {"batch_seconds": 60.0})
+    make = create(dataflows, dataflows.flow(), execution_timeout=timedelta(seconds=0.2), **BATCH)
+    with pytest.raises(StatusLateError, match=r"is Executing after 0:00:00\.2"):
+        TaskRun().run(make)
+
+
+def test_how_far_a_batch_is_can_be_seen(dataflows: World) -> None:
+    dataflows.control("options", {"batch_seconds": 0.3})
+    run = TaskRun()
+    files = {**BATCH, "directory": "", "entries": ["/a/1", "/a/2", "/a/3"]}
+    report = run.run(create(dataflows, dataflows.flow(), **files))
+    # The service's imagined files have 68 bytes.
+    early, done = run.store.get("progress"), run.pushed["progress"]
+    assert (early["total"], early["bytes_total"]) == (3, 3 * 68)
+    assert (done["total"], done["files_done"], done["active"], done["bytes_done"]) == (3, 3, 0, 3 * 68)
+    assert (report["files"], report["moved"], report["skipped"]) == (3, 3, 0)
+
+
+@pytest.mark.parametrize("cancel_on_kill", [True, False])
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_kill_cancels_a_batch_if_asked_to_and_a_clear_runs_another(
+    dataflows: World, deferrable: bool, cancel_on_kill: bool
+) -> None:
+    dataflows.control("options", {"batch_seconds": 60.0, "cancel_seconds": 0.5})
+    flow, run = dataflows.flow(), TaskRun(retries=0)
+    make = create(dataflows, flow, cancel_on_kill=cancel_on_kill, deferrable=deferrable, **BATCH)
+    run.try_number = 1
+    operator = make()
+    if deferrable:
+        with pytest.raises(TaskDeferred) as raised:
+            operator.execute(run.context())
+        asyncio.run(again(raised.value.trigger).on_kill())
+    else:
+        with ThreadPoolExecutor(1) as worker:
+            working = worker.submit(operator.execute, run.context())
+            while list(tasks(dataflows).values()) != ["Executing"]:
+                time.sleep(0.02)
+            operator.on_kill()
+            with pytest.raises(CancelledError):
+                working.result()
+    (first,) = tasks(dataflows)
+    assert tasks(dataflows)[first] in ({"Canceling", "Canceled"} if cancel_on_kill else {"Executing"})
+    if cancel_on_kill:
+        run.clear()
+        dataflows.control("options", {"batch_seconds": 0.0})
+        assert run.run(make)["task_id"] != first
+        assert sorted(tasks(dataflows).values()) == ["Canceled", "Completed"]
+
+
+def test_a_kill_leaves_a_tunnel_alone(dataflows: World) -> None:
+    _, task = dataflows.tunnel()
+    trigger = DataflowStatusTrigger(
+        cpfs_conn_id="cpfs_default",
+        file_system_id=FS,
+        kind="task",
+        subject=task,
+        until=["Canceled"],
+        cancel_on_kill=True,
+    )
+    asyncio.run(trigger.on_kill())
+    assert tasks(dataflows) == {task: "Executing"}
 
 
 @pytest.mark.parametrize(

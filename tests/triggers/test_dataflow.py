@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -127,7 +128,7 @@ def test_progress_is_shown_once_for_each_change_until_the_end(
     monkeypatch.setattr("airflow.sdk.bases.xcom.BaseXCom.set", show)
     dataflows.outcome("f0", seconds=0.4)
     trigger = waiting(dataflows, 2)
-    trigger._task_instance = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=3)  # type: ignore[assignment]
+    trigger._task_instance = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=3)
     asyncio.run(first_event(trigger))
     assert {one["files_done"] for one in shown} == {1}  # the end is for the task to tell
     assert all(one != other for one, other in pairwise(shown))
@@ -175,3 +176,71 @@ def test_a_deadline_before_that_does_not_hurry_it(dataflows: World, monkeypatch:
     event = asyncio.run(first_event(waiting(dataflows, 1, deadline=time.time() + 0.1)))
     assert event.payload == {"state": "late"}
     assert time.monotonic() - began > 0.6
+
+
+def test_many_triggers_of_a_process_share_one_rate_and_none_starves(
+    dataflows: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataflows.outcome("", seconds=60)
+    one = waiting(dataflows, 100, poll_interval=0.01)
+    rate = dataflow._RATE
+    triggers = []
+    for number in range(10):
+        trigger = again(one)
+        trigger.subtask_ids = one.subtask_ids[number::10]
+        triggers.append(trigger)
+    looks: Counter[int] = Counter()
+    look = SubtasksTrigger._look
+
+    def counted(self: SubtasksTrigger) -> Any:
+        looks[id(self)] += 1
+        return look(self)
+
+    monkeypatch.setattr(SubtasksTrigger, "_look", counted)
+
+    async def together() -> None:
+        running = [asyncio.ensure_future(first_event(trigger)) for trigger in triggers]
+        await asyncio.sleep(3)
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.sleep(0.3)  # those that are under way in threads come to their end
+
+    asyncio.run(together())
+    times = sorted(call["at"] for call in dataflows.calls("DescribeDataFlowSubTasks"))
+    in_a_second = max(sum(start <= at < start + 1 for at in times) for start in times)
+    assert in_a_second <= rate + 8  # a burst of two, and what four threads send late on a busy machine
+    assert len(times) > rate
+    assert len(looks) == 10
+    assert max(looks.values()) - min(looks.values()) <= 2
+
+
+def test_slow_looks_at_tasks_hold_up_no_look_at_files(dataflows: World) -> None:
+    dataflows.fault("DescribeDataFlowTasks", "delay", seconds=0.5, count=-1)
+    files = waiting(dataflows, 3)
+    slow = [
+        DataflowStatusTrigger(
+            cpfs_conn_id="cpfs_default",
+            file_system_id=FS,
+            kind="task",
+            subject=files.task_ids[0],
+            until=["Canceled"],
+            poll_interval=0.01,
+        )
+        for _ in range(20)
+    ]
+
+    async def together() -> float:
+        running = [asyncio.ensure_future(first_event(trigger)) for trigger in slow]
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        await first_event(files)
+        took = time.monotonic() - began
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.sleep(0.6)  # those that are under way in threads come to their end
+        return took
+
+    # Twenty looks of half a second on four threads take 2.5 s.
+    assert asyncio.run(together()) < 1.5

@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "until": ["Completed", "Failed"],
         "poll_interval": 31.0,
         "deadline": None,
+        "cancel_on_kill": True,
     },
 }
 
