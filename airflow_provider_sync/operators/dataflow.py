@@ -157,9 +157,15 @@ class CpfsModifyDataflowOperator(StatusOperator):
         self.description = description
 
     def work(self, context: Context, deadline: float | None) -> None:
-        """Change it; twice gives the same."""
+        """Change it unless that is done or under way, and wait."""
         del context
-        self.client.modify_dataflow(self.file_system_id, self.dataflow_id, description=self.description)
+        found = self.client.dataflow(self.file_system_id, self.dataflow_id)
+        if found is None:
+            raise ConfigError(
+                "dataflow_id", self.dataflow_id, reason=f"{self.file_system_id} has no such one"
+            )
+        if found.description != self.description and found.status_text != "Updating":
+            self.client.modify_dataflow(self.file_system_id, self.dataflow_id, description=self.description)
         self.wait_for("dataflow", self.dataflow_id, _ENDED, deadline)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import Context
 
-from airflow_provider_sync.errors import ConfigError, PermanentError
-from airflow_provider_sync.operators._status import StatusError, StatusOperator
+from airflow_provider_sync.errors import CancelledError, ConfigError, PermanentError
+from airflow_provider_sync.operators._status import StatusError, StatusLateError, StatusOperator
 
 if TYPE_CHECKING:
     from airflow_provider_sync.clients.nas import DataflowTask, TaskRequest
@@ -22,6 +23,7 @@ _ENDED = ("Completed", "Failed", "Canceled")
 _READY = ("Executing", *_ENDED)
 _ACTIONS = {"import": ("Import", "StreamImport"), "export": ("Export", "StreamExport")}
 _SETTLE_SECONDS = 2.0
+_CANCEL_SECONDS = 600.0
 
 
 class CpfsCreateTaskOperator(StatusOperator):
@@ -257,22 +259,38 @@ class CpfsCancelTaskOperator(StatusOperator):
         return "" if found is None else str(found.status_text)
 
     def _cancel_files(self, deadline: float | None) -> None:
+        """Cancel what is under way, and wait until it has ended: here for a moment, then in the triggerer."""
         from airflow_provider_sync.hooks._subtasks import cancel_subtasks  # noqa: PLC0415 - not for parsing
 
-        filters = {"DataFlowTaskIds": self.task_id_to_cancel}
-        while True:
-            found = [
-                one
-                for one in self.client.list_subtasks(self.file_system_id, filters)
-                if one.task_id == self.task_id_to_cancel and one.active
-            ]
+        task_id = self.task_id_to_cancel
+        for look in count():
+            listed = self.client.list_subtasks(self.file_system_id, {"DataFlowTaskIds": task_id})
+            found = [one for one in listed if one.task_id == task_id and one.active]
             if not found:
                 return
             if deadline is not None and time.time() >= deadline:
-                raise StatusError(f"{len(found)} subtasks of {self.task_id_to_cancel} have not ended in time")
-            cancel_subtasks(self.client, found, seconds=600.0)
+                raise StatusLateError(f"{len(found)} subtasks of {task_id} have not ended in time")
+            cancel_subtasks(self.client, found, seconds=_CANCEL_SECONDS)
+            if look and self.deferrable:
+                self._defer_for([one.subtask_id for one in found], deadline)
             if self._killed.wait(_SETTLE_SECONDS):
-                return
+                raise CancelledError(f"stopped while the subtasks of {task_id} were canceled")
+
+    def _defer_for(self, subtask_ids: Sequence[str], deadline: float | None) -> None:
+        from airflow_provider_sync.triggers.dataflow import SubtasksTrigger  # noqa: PLC0415 - not for parsing
+
+        self.defer(
+            trigger=SubtasksTrigger(
+                cpfs_conn_id=self.cpfs_conn_id,
+                file_system_id=self.file_system_id,
+                task_ids=[self.task_id_to_cancel],
+                subtask_ids=subtask_ids,
+                poll_interval=self.poll_interval,
+                deadline=deadline,
+            ),
+            method_name="resume",
+            kwargs={"deadline": deadline},
+        )
 
 
 class CpfsCancelSubtasksOperator(StatusOperator):

@@ -121,6 +121,30 @@ def test_a_description_is_changed(dataflows: World) -> None:
     assert dataflows.client.dataflow(FS, flow).description == "Weekly models"  # type: ignore[union-attr]
 
 
+def test_a_change_that_takes_its_time_is_asked_for_once(dataflows: World) -> None:
+    flow = dataflows.flow()
+    dataflows.control("options", {"flow_seconds": 0.4})
+    run = TaskRun()
+    make = lambda: dataflow.CpfsModifyDataflowOperator(  # noqa: E731
+        task_id="change", file_system_id=FS, dataflow_id=flow, description="Weekly models", poll_interval=0.05
+    )
+    run.run(make)
+    assert len(run.deferred) == 1
+    assert len(dataflows.calls("ModifyDataFlow")) == 1
+    found = dataflows.client.dataflow(FS, flow)
+    assert found is not None
+    assert (found.status_text, found.description) == ("Running", "Weekly models")
+
+
+def test_a_dataflow_that_is_not_there_is_not_changed(dataflows: World) -> None:
+    with pytest.raises(AirflowFailException, match=r"dataflow_id: .*has no such one, got 'df-nowhere'"):
+        TaskRun().run(
+            lambda: dataflow.CpfsModifyDataflowOperator(
+                task_id="change", file_system_id=FS, dataflow_id="df-nowhere", description="Weekly models"
+            )
+        )
+
+
 def test_a_dataflow_is_deleted_and_a_second_time_is_fine(dataflows: World) -> None:
     flow = dataflows.flow()
     make = lambda: dataflow.CpfsDeleteDataflowOperator(  # noqa: E731

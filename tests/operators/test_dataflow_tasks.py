@@ -221,6 +221,17 @@ def test_a_tunnel_with_files_under_way_is_canceled_after_them_if_asked(dataflows
     assert {one["status"] for one in dataflows.control("subtasks", method="GET")} == {"CANCELED"}
 
 
+def test_files_that_end_slowly_are_waited_for_without_a_worker(dataflows: World) -> None:
+    dataflows.outcome("", seconds=60)
+    dataflows.control("options", {"subtask_cancel_seconds": 5.0})
+    flow, task = dataflows.tunnel()
+    dataflows.client.create_subtask(FS, flow, task, "/f", "/f", client_token="t")
+    run = TaskRun()
+    assert run.run(cancel(flow, task, cancel_subtasks=True)) == "Canceled"
+    assert len(run.deferred) == 1
+    assert dataflows.subtasks() == {"f": 1}
+
+
 def test_subtasks_are_canceled_those_that_have_ended_stay(dataflows: World) -> None:
     dataflows.outcome("slow", seconds=60)
     flow, task = dataflows.tunnel()
