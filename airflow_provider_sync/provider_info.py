@@ -156,8 +156,16 @@ _CPFS: dict[str, Any] = {
             "schema": {"type": ["string", "null"], "enum": ["public", "vpc"], "default": "public"},
         },
         **_AUTH_FIELDS,
+        "auth_type": {
+            **_AUTH_FIELDS["auth_type"],
+            "schema": {
+                **_AUTH_FIELDS["auth_type"]["schema"],
+                "enum": [*_AUTH_FIELDS["auth_type"]["schema"]["enum"], "credentials_uri"],
+            },
+        },
         "oidc_provider_arn": _text("OIDC provider ARN", "For oidc_role_arn."),
         "oidc_token_file_path": _text("OIDC token file", "For oidc_role_arn."),
+        "credentials_uri": _text("Credentials URI", "For credentials_uri: who hands out temporary keys."),
         "http_proxy": _text("HTTP proxy", "Instead of the environment's."),
         "https_proxy": _text("HTTPS proxy", "Instead of the environment's."),
     },

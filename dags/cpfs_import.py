@@ -35,7 +35,7 @@ with DAG(
         "conflict_policy": Param(
             "SKIP_THE_FILE",
             enum=["SKIP_THE_FILE", "KEEP_LATEST", "OVERWRITE_EXISTING"],
-            description="What becomes of a file that is in CPFS already.",
+            description="What becomes of a file that is in CPFS already; KEEP_LATEST takes overwritten objects.",
         ),
     },
     default_args={"retries": 3, "retry_delay": timedelta(minutes=2)},

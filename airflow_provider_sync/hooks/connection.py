@@ -40,6 +40,7 @@ __all__ = ["connection_info", "resolve_connection"]
 _ANY_ALIBABA_SERVICE = "alibaba_cloud"
 _ALIBABA_KINDS = frozenset({"tablestore", "oss", "cpfs"})
 _SIGNS_IN_ITSELF = frozenset({"cpfs"})  # its client renews credentials while it lives
+_VENDOR_NAMES = {"access_key": "AK", "sts": "STS"}  # as Alibaba's own configuration files call them
 _FLAGS = {"path_style", "verify_answers"}
 _NUMBERS = {"timeout"}
 _READ_ELSEWHERE = frozenset(
@@ -71,6 +72,7 @@ def connection_info(connection: Connection, kinds: Sequence[str] = ()) -> Connec
     kind = _kind(connection, kinds, path)
     extra = _extra(connection, path)
     auth_type = str(extra.pop("auth_type", None) or "AK")
+    auth_type = _VENDOR_NAMES.get(auth_type, auth_type)
     if kind == "oss" and connection.schema:
         extra.setdefault("bucket", connection.schema)
     if kind not in _ALIBABA_KINDS:

@@ -9,6 +9,7 @@ from airflow_provider_sync.clients.nas.credentials import fingerprint
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.hooks.connection import connection_info
 from airflow_provider_sync.hooks.cpfs import CpfsHook
+from airflow_provider_sync.provider_info import get_provider_info
 from tests.dataflow_world import World
 
 
@@ -54,6 +55,28 @@ def test_the_client_signs_in_itself_in_every_way(auth_type: str, more: dict[str,
     info = connection_info(connection, ("cpfs",))  # nothing is fetched here: there is nobody to ask
     assert info.extra["auth_type"] == auth_type
     assert fingerprint(info)  # the client understands it
+
+
+@pytest.mark.parametrize(
+    ("vendor", "token", "ours"), [("access_key", "", "AK"), ("sts", "tok-012345", "STS")]
+)
+def test_the_names_of_alibabas_own_configuration_are_understood(vendor: str, token: str, ours: str) -> None:
+    _, _, found = resolved(region="cn-hangzhou", auth_type=vendor, security_token=token)
+    assert found["auth_type"] == ours
+
+
+def test_every_way_to_sign_in_can_be_chosen_in_the_form() -> None:
+    (form,) = [one for one in get_provider_info()["connection-types"] if one["connection-type"] == "cpfs"]
+    ways = form["conn-fields"]["auth_type"]["schema"]["enum"]
+    assert set(ways) == {
+        "AK",
+        "STS",
+        "ram_role_arn",
+        "ecs_ram_role",
+        "oidc_role_arn",
+        "credentials_uri",
+        "default",
+    }
 
 
 def test_another_type_of_connection_is_refused() -> None:
