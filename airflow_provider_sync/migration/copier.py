@@ -12,7 +12,13 @@ from airflow_provider_sync.clients.oss.crc import combine, crc64
 from airflow_provider_sync.clients.oss.errors import NoSuchUploadError
 from airflow_provider_sync.engine.contract import Environment
 from airflow_provider_sync.engine.limits import RateLimit
-from airflow_provider_sync.errors import CorruptDataError, SyncError, TargetConflictError
+from airflow_provider_sync.errors import (
+    CancelledError,
+    CorruptDataError,
+    SyncError,
+    TargetConflictError,
+    TransientError,
+)
 from airflow_provider_sync.migration.budget import ByteBudget
 from airflow_provider_sync.migration.contract import MIB, Source, Target
 from airflow_provider_sync.migration.decide import needs_copy
@@ -23,7 +29,7 @@ from airflow_provider_sync.migration.errors import (
     SourceGoneError,
     TargetChangedError,
 )
-from airflow_provider_sync.migration.journal import DONE, PART, SKIPPED, UPLOAD, Journal, Outcome, Past
+from airflow_provider_sync.migration.journal import DONE, SKIPPED, Journal, Outcome, Past
 from airflow_provider_sync.migration.objects import (
     UNKNOWN_SIZE,
     Attributes,
@@ -34,6 +40,7 @@ from airflow_provider_sync.migration.objects import (
 )
 from airflow_provider_sync.migration.spec import MigrationSpec
 from airflow_provider_sync.migration.tasks import Entry
+from airflow_provider_sync.migration.uploads import Uploads
 
 __all__ = ["Copier"]
 
@@ -61,8 +68,7 @@ class Copier:
         self._target = target
         self._rate = rate
         self._parts = parts
-        self._journal = journal
-        self._past = past
+        self._uploads = Uploads(source, target, journal, past, alone=not spec.protects)
         self._environment = environment
         self._moved = moved
         self._budget = ByteBudget(spec.bytes_in_flight)
@@ -75,8 +81,19 @@ class Copier:
     def copy(self, entry: Entry) -> Outcome:
         """Move an object; one that changed since the plan is moved as it is now, once.
 
-        Raises what prevented it.
+        Raises what prevented it. Parts of a large object stay in the target if a later try can use them.
         """
+        try:
+            outcome = self._copy(entry)
+        except (CancelledError, TransientError):
+            raise
+        except Exception:
+            self._uploads.forget(entry.info)
+            raise
+        self._uploads.forget(entry.info)
+        return outcome
+
+    def _copy(self, entry: Entry) -> Outcome:
         item = entry.info
         note = ""
         if item.size == UNKNOWN_SIZE:
@@ -182,18 +199,19 @@ class Copier:
     def _large(self, item: ObjectInfo, note: str, *, only_new: bool, expected: str | None) -> Outcome:
         self._rate.take(0, 1)
         prepared = self._prepare(item, self._source.attributes(item))
-        upload, known = self._upload(item, prepared)
-        try:
-            return self._in_parts(
-                item, note, prepared, upload=upload, known=known, only_new=only_new, expected=expected
-            )
-        except NoSuchUploadError:
-            if not known:
-                raise
-        # a killed run had thrown the upload away, without a chance to say so
-        upload, known = self._upload(item, prepared)
+        begun = self._uploads.resume(item)
+        if begun is not None:
+            upload, known = begun
+            try:
+                return self._in_parts(
+                    item, note, prepared, upload=upload, known=known, only_new=only_new, expected=expected
+                )
+            except NoSuchUploadError:
+                # a killed run had thrown the upload away, without a chance to say so
+                log.info("%s%s: upload %s is gone, begun anew", self._target.name, item.key, upload)
+        upload = self._uploads.begin(item, prepared)
         return self._in_parts(
-            item, note, prepared, upload=upload, known=known, only_new=only_new, expected=expected
+            item, note, prepared, upload=upload, known={}, only_new=only_new, expected=expected
         )
 
     def _in_parts(
@@ -232,47 +250,16 @@ class Copier:
                 )
             except TargetConflictError as error:
                 raise _TakenError(error, size, checksum) from error
-        except BaseException:
-            self._abandon(item, upload)
+        except BaseException as error:
+            if not (isinstance(error, (CancelledError, TransientError)) and self._uploads.can_resume(item)):
+                self._uploads.abandon(item, upload)
             raise
         return self._done(item._replace(size=size), stored, prepared, note)
-
-    def _abandon(self, item: ObjectInfo, upload: str) -> None:
-        try:
-            self._target.abort(item.key, upload)
-        except SyncError as error:
-            # what made the upload fail is what the caller must hear
-            log.warning("%s%s: upload %s is left behind: %s", self._target.name, item.key, upload, error)
 
     def _piece(self, item: ObjectInfo) -> int:
         limits = self._target.limits
         least = -(-max(item.size, 0) // limits.most)
         return max(self._spec.part_size, limits.smallest, -(-least // MIB) * MIB)
-
-    def _upload(self, item: ObjectInfo, prepared: Prepared) -> tuple[str, dict[int, Part]]:
-        """Begin an upload, or go on with the one of a run that was killed, if it is of this very version."""
-        begun = self._past.uploads.pop(item.key, None)
-        if begun is not None:
-            upload, etag, parts = begun
-            if not upload:
-                self._abort_unnamed(item.key)
-            elif item.etag and etag == item.etag and self._source.ranges(item):
-                return upload, parts
-            else:
-                self._target.abort(item.key, upload)
-        self._journal.add([UPLOAD, item.key, "", item.etag])
-        upload = self._target.begin(item.key, item.size, prepared)
-        self._journal.add([UPLOAD, item.key, upload, item.etag])
-        return upload, {}
-
-    def _abort_unnamed(self, key: str) -> None:
-        """Throw away what a run began that was killed before it heard the upload's name.
-
-        Not where somebody else may write: his uploads look the same.
-        """
-        if not self._spec.protects:
-            for upload in self._target.uploads(key):
-                self._target.abort(key, upload)
 
     def _by_ranges(self, item: ObjectInfo, upload: str, piece: int, known: dict[int, Part]) -> list[Part]:
         failed = threading.Event()
@@ -295,7 +282,7 @@ class Copier:
             finally:
                 self._budget.give(end - start)
             self._moved(part.size)
-            self._journal.add([PART, item.key, upload, part.number, part.etag, part.size, part.crc64])
+            self._uploads.wrote(item, upload, part)
             return part
 
         futures: list[Future[Part] | Part] = []

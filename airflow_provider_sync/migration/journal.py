@@ -16,9 +16,20 @@ from typing import Any
 from airflow_provider_sync.migration.files import FileStore
 from airflow_provider_sync.migration.objects import Part
 
-__all__ = ["DONE", "FAILED", "PART", "SKIPPED", "UPLOAD", "Journal", "Outcome", "Past", "read_past"]
+__all__ = [
+    "ABANDONED",
+    "DONE",
+    "FAILED",
+    "PART",
+    "SKIPPED",
+    "UPLOAD",
+    "Journal",
+    "Outcome",
+    "Past",
+    "read_past",
+]
 
-DONE, SKIPPED, FAILED, UPLOAD, PART = "D", "S", "F", "U", "P"
+DONE, SKIPPED, FAILED, UPLOAD, PART, ABANDONED = "D", "S", "F", "U", "P", "A"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -111,9 +122,12 @@ def _apply(past: Past, row: list[Any]) -> None:
     elif kind == PART:
         if key in past.uploads and past.uploads[key][0] == row[2]:
             past.uploads[key][2][row[3]] = Part(row[3], row[4], row[5], row[6])
+    elif kind == ABANDONED:
+        past.uploads.pop(key, None)
     else:
         outcome = Outcome(*row)
-        past.uploads.pop(key, None)
+        if kind != FAILED:  # what failed may go on with its parts
+            past.uploads.pop(key, None)
         # a failure does not undo an earlier success of the same object
         if kind != FAILED or past.outcomes.get(key, outcome).kind == FAILED:
             past.outcomes[key] = outcome

@@ -61,3 +61,15 @@ def test_parts_of_an_unfinished_upload_are_known_until_its_object_is_done(tmp_pa
     journal.add(outcome(DONE, "a").as_row())
     assert read_past(files, "t/").uploads == {}
     files.close()
+
+
+def test_a_failed_object_keeps_its_parts_unless_they_were_abandoned(tmp_path):
+    files = LocalFiles(tmp_path / "s")
+    journal = Journal(files, "t/progress.1.jsonl")
+    journal.add(["U", "a", "up1", "etag"])
+    journal.add(["P", "a", "up1", 2, "pe", 10, 99])
+    journal.add(outcome(FAILED, "a").as_row())
+    assert read_past(files, "t/").uploads == {"a": ("up1", "etag", {2: Part(2, "pe", 10, 99)})}
+    journal.add(["A", "a"])
+    assert read_past(files, "t/").uploads == {}
+    files.close()

@@ -157,6 +157,10 @@ def test_a_checksum_that_stays_wrong_is_in_the_error_list(s3, oss, bucket_name, 
     (report,) = migrate(spec, s3.source(bucket_name), oss.target(), folder)
     assert (report.copied, report.failed) == (1, 2)
     assert {row["key"] for row in rows(folder, "failed_tasks", "error.list")} == {"b", "big"}
+    oss.control("faults", method="DELETE")
+    again = TaskRunner(spec, s3.source(bucket_name), oss.target(), folder).run(0)
+    assert again.failed == 0
+    assert oss.contents() == {"a": b"1", "b": b"2", "big": b"z" * (3 * MIB)}
     assert oss.uploads() == []
 
 
