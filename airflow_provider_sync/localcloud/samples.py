@@ -75,6 +75,7 @@ class Samples:
                     f"S3        {self.s3}   bucket {_SOURCE}: trigger migrate_once, it moves to OSS bucket {_PHOTOS}"
                 )
             if self._has_dag("cpfs_import"):
+                self.arrivals.mkdir(parents=True, exist_ok=True)
                 self._copy_dag("cpfs_import")
                 stack.enter_context(self._arriving(open_bucket(_FLOWS)))
                 say(f"CPFS      cpfs_import moves new objects of OSS bucket {_FLOWS} to {self.arrivals}")
@@ -84,9 +85,10 @@ class Samples:
         return (self.dags / f"{name}.py").exists()
 
     def _copy_dag(self, name: str) -> None:
-        """Copy a DAG; its first window has just ended, and its tasks are small enough for a few of them."""
+        """Copy a DAG; its first windows have just ended, and its tasks are small enough for a few of them."""
         text = (self.dags / f"{name}.py").read_text(encoding="utf-8")
-        first = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=5)
+        now = datetime.now(UTC).replace(second=0, microsecond=0)
+        first = now - timedelta(minutes=now.minute % 5 + 10)
         text = re.sub(r'fromisoformat\("[^"]*"\)', f'fromisoformat("{first.isoformat()}")', text)
         text = text.replace(
             'verify="checksum",', 'verify="checksum",\n        options={"task_object_count": 50},'

@@ -58,6 +58,6 @@ def test_a_bucket_to_migrate_the_dags_and_new_objects_are_there(samples: Samples
 
 def test_what_has_arrived_in_cpfs_is_seen(samples: Samples) -> None:
     assert samples.arrived() == set()
-    samples.arrivals.mkdir(parents=True)
+    samples.arrivals.mkdir(parents=True, exist_ok=True)
     (samples.arrivals / "100000.txt").write_bytes(b"x")
     assert samples.arrived() == {"100000.txt"}
