@@ -52,6 +52,8 @@ _CURES = {
     "InvalidAccessKeyId": "check connection.access_key_id, and that the key is enabled",
     "InvalidSecurityToken": "renew the temporary credentials of the connection",
     "InvalidTimeStamp": "set the clock of this machine",
+    # before the shorter name, whose cure would send people looking in the wrong place
+    "InvalidFileSystemPath": "make the directory in the file system first",
     "InvalidFileSystem": "check the file system's id and connection.region",
     "Forbidden": "check the policy of the connection's user for this operation",
     "NoPermission": "check the policy of the connection's user for this operation",

@@ -132,3 +132,4 @@ def test_cures_are_named() -> None:
     assert "access_key_secret" in str(translate(answer(400, "SignatureDoesNotMatch"), "op"))
     assert "clock" in str(translate(answer(400, "InvalidTimeStamp.Expired"), "op"))
     assert "region" in str(translate(answer(404, "InvalidFileSystem.NotFound"), "op"))
+    assert "make the directory" in str(translate(answer(404, "InvalidFileSystemPath.NotFound"), "op"))
