@@ -53,6 +53,7 @@ class Stack:
         folder.mkdir()
         self.services = started_by_default()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._killed: list[str] = []
         self._binds = {"./deploy": ROOT / "deploy", **binds}
         self._settings = settings
         self._ports = {str(port): str(free_port()) for port in PORTS}
@@ -93,16 +94,18 @@ class Stack:
 
     def _start(self, name: str) -> None:
         home = self.folder / name
-        home.mkdir()
-        for volume in self.services[name].get("volumes", []):
-            self._mount(home, volume)
+        if not home.exists():  # a service that starts again finds what it left
+            home.mkdir()
+            for volume in self.services[name].get("volumes", []):
+                self._mount(home, volume)
+            if name == "postgres":
+                self._make_database(home)
         if name == "postgres":
-            self._make_database(home)
             command = [str(_postgres("postgres")), "-D", str(home / "data"), "-p", self._ports["5432"]]
             command += ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(home)]
         else:
             command = [self._here(part, name) for part in self.services[name]["command"]]
-        with (home / "output.log").open("wb") as log:
+        with (home / "output.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 command,
                 cwd=home,
@@ -161,6 +164,14 @@ class Stack:
             **{key: self._here(value, name) for key, value in own.items()},
             **self._settings,
         }
+
+    def revive(self) -> None:
+        """Start again what was killed, as ``restart: unless-stopped`` would, and wait until it is well."""
+        killed, self._killed = self._killed, []
+        for name in killed:
+            self._start(name)
+        for name in killed:
+            self.wait_healthy(name)
 
     # Waiting
 
@@ -222,6 +233,7 @@ class Stack:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
         self.processes.pop(name).wait(30)
+        self._killed.append(name)
         wait_for(lambda: not any(_lives(one) for one in family), 30, f"{name} to be gone")
 
     def stop(self) -> None:

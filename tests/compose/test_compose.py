@@ -214,4 +214,6 @@ def test_a_window_is_written_once_though_its_worker_was_killed(stack: Stack) -> 
     assert (after["state"], after["try_number"]) == ("success", 2)
     shore.assert_everything_once(shore.manifests())
     assert shore.objects() == {one["name"] for manifest in shore.manifests() for one in manifest["objects"]}
+    dag.pause()
+    sample.pause(paused=False)
     shore.close()
