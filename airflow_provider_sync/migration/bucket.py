@@ -8,7 +8,8 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 from airflow_provider_sync.clients.listing import ListingPage
-from airflow_provider_sync.clients.oss.http import Reply
+from airflow_provider_sync.clients.objects.answers import etag_of
+from airflow_provider_sync.clients.wire import Answer
 from airflow_provider_sync.errors import ConfigError, CorruptDataError
 from airflow_provider_sync.migration.objects import ObjectInfo
 
@@ -123,13 +124,13 @@ def _letters(client: ListsPages, bucket: str, prefix: str, cut: int) -> list[str
     return keys
 
 
-def info_of(reply: Reply, key: str, *, storage_class: str = "", crc64: int | None = None) -> ObjectInfo:
+def info_of(answer: Answer, key: str, *, storage_class: str = "", crc64: int | None = None) -> ObjectInfo:
     """Read size, ETag and time out of the headers of a HEAD, or of a GET with or without a range."""
-    headers = reply.headers
+    headers = answer.headers
     total = headers.get("content-range", "").rpartition("/")[2]
-    size = int(total) if total.isdigit() else int(headers.get("content-length") or len(reply.body))
+    size = int(total) if total.isdigit() else int(headers.get("content-length") or len(answer.body))
     return ObjectInfo(
-        key, size, headers.get("etag", "").strip('"'), _time(headers.get("last-modified", "")),
+        key, size, etag_of(answer), _time(headers.get("last-modified", "")),
         storage_class, crc64,
     )  # fmt: skip
 

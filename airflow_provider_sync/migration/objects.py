@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from airflow_provider_sync.clients.objects.model import Part, Stored
+
 __all__ = ["Attributes", "Content", "ObjectInfo", "Part", "Prepared", "Stored"]
 
 UNKNOWN_SIZE = -1
@@ -60,21 +62,3 @@ class Content:
     body: bytes | memoryview
     info: ObjectInfo
     attributes: Attributes
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """An uploaded part; ``crc64`` is of the bytes that were sent."""
-
-    number: int
-    etag: str
-    size: int
-    crc64: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a target says after writing; ``crc64`` is None where it says nothing comparable."""
-
-    etag: str
-    crc64: int | None

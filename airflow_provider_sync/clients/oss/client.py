@@ -6,27 +6,29 @@ like a network failure. A write whose reply was lost is resolved by asking what 
 
 from __future__ import annotations
 
-import functools
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape
 
-from airflow_provider_sync.clients.oss.control import ControlPlane
-from airflow_provider_sync.clients.oss.crc import combine, crc64
-from airflow_provider_sync.clients.oss.errors import (
-    AppendPositionError,
+from airflow_provider_sync.clients.objects.answers import etag_of
+from airflow_provider_sync.clients.objects.client import ObjectClient, complete_body
+from airflow_provider_sync.clients.objects.data import DataPlane, SkewClock
+from airflow_provider_sync.clients.objects.errors import (
     ChecksumError,
     NoSuchKeyError,
     NoSuchUploadError,
     ObjectExistsError,
 )
-from airflow_provider_sync.clients.oss.http import Body, DataPlane, Reply, SkewClock
-from airflow_provider_sync.clients.oss.model import BucketInfo, Listed, ObjectInfo, Part, Stored, Upload
+from airflow_provider_sync.clients.objects.model import Part, Stored
+from airflow_provider_sync.clients.oss.control import ControlPlane
+from airflow_provider_sync.clients.oss.crc import combine, crc64
+from airflow_provider_sync.clients.oss.dialect import OssDialect
+from airflow_provider_sync.clients.oss.errors import AppendPositionError
+from airflow_provider_sync.clients.oss.model import BucketInfo, Listed, ObjectInfo, Upload
 from airflow_provider_sync.clients.oss.settings import OssSettings
+from airflow_provider_sync.clients.wire import Answer, Body
 from airflow_provider_sync.engine.retry import RetryPolicy
-from airflow_provider_sync.errors import CorruptDataError, TransientError
+from airflow_provider_sync.errors import CorruptDataError
 from airflow_provider_sync.spec.connection import ConnectionInfo
 
 __all__ = ["OssClient"]
@@ -35,7 +37,7 @@ _META = "x-oss-meta-"
 _FORBID = {"x-oss-forbid-overwrite": "true"}
 
 
-class OssClient:
+class OssClient(ObjectClient):
     """A client for one service; safe for threads, each of which should own at most one request at a time.
 
     ``headers`` of writing methods are sent as they are (lower-case names, ``x-oss-meta-…`` included). Methods
@@ -50,11 +52,10 @@ class OssClient:
         clock: Callable[[], float] = time.time,
         pool_size: int = 32,
     ) -> None:
-        self._retry = retry or RetryPolicy()
-        settings = OssSettings.of(connection)
+        self._settings = OssSettings.of(connection)
         skewed = SkewClock(clock)
-        self._data = DataPlane(settings, skewed, pool_size)
-        self._control = ControlPlane(settings, skewed, self._retry)
+        super().__init__(DataPlane(OssDialect(self._settings), skewed, pool_size), retry or RetryPolicy())
+        self._control = ControlPlane(self._settings, skewed, self._retry)
 
     # ── objects ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -83,7 +84,7 @@ class OssClient:
             try:
                 reply = self._data.request("PUT", bucket, key, operation=operation, headers=sent, body=body)
             except ObjectExistsError:
-                found = self._head(bucket, key) if tries > 1 else None
+                found = self._look(bucket, key) if tries > 1 else None
                 if found is None or (found.size, found.crc64) != (len(body), checksum):
                     raise
                 return Stored(found.etag, found.crc64)
@@ -117,12 +118,7 @@ class OssClient:
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """Return what is known about an object, None if there is none."""
-        return self._retry.call(lambda: self._head(bucket, key), what=f"head {bucket}/{key}")
-
-    def delete(self, bucket: str, key: str) -> None:
-        """Delete an object; fine if it is not there."""
-        operation = f"delete {bucket}/{key}"
-        self._try("DELETE", bucket, key, operation=operation)
+        return self._retry.call(lambda: self._look(bucket, key), what=f"head {bucket}/{key}")
 
     def append(
         self,
@@ -158,7 +154,7 @@ class OssClient:
                     "POST", bucket, key, operation=operation, params=params, headers=sent, body=body
                 )
             except AppendPositionError:
-                found = self._head(bucket, key) if tries > 1 else None
+                found = self._look(bucket, key) if tries > 1 else None
                 if found is None or (found.size, found.crc64) != (position + size, whole):
                     raise
                 return Stored(found.etag, found.crc64, found.size)
@@ -173,12 +169,6 @@ class OssClient:
         return self._retry.call(once, what=operation)
 
     # ── multipart uploads ────────────────────────────────────────────────────────────────────────────────
-
-    def initiate(self, bucket: str, key: str, *, headers: Mapping[str, str] | None = None) -> str:
-        """Start a multipart upload and return its id; a lost reply leaves an upload that only a listing shows."""
-        operation = f"start upload of {bucket}/{key}"
-        reply = self._try("POST", bucket, key, operation=operation, params={"uploads": ""}, headers=headers)
-        return _text(reply.body, "UploadId", operation)
 
     def upload_part(
         self, bucket: str, key: str, upload_id: str, number: int, body: bytes | bytearray | memoryview
@@ -212,11 +202,7 @@ class OssClient:
         for part in parts:
             size += part.size
             checksum = combine(checksum, part.crc64, part.size)
-        listing = "".join(
-            f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag)}</ETag></Part>"
-            for part in parts
-        )
-        body = f"<CompleteMultipartUpload>{listing}</CompleteMultipartUpload>".encode()
+        body = complete_body((part.number, part.etag) for part in parts)
 
         def once() -> Stored:
             try:
@@ -230,7 +216,7 @@ class OssClient:
                     body=body,
                 )
             except NoSuchUploadError:
-                found = self._head(bucket, key)
+                found = self._look(bucket, key)
                 if found is None or (found.size, found.crc64) != (size, checksum):
                     raise
                 return Stored(found.etag, found.crc64)
@@ -242,23 +228,6 @@ class OssClient:
             return stored
 
         return self._retry.call(once, what=operation)
-
-    def abort(self, bucket: str, key: str, upload_id: str) -> None:
-        """Throw an upload and its parts away; fine if it is gone."""
-
-        def once() -> None:
-            try:
-                self._data.request(
-                    "DELETE",
-                    bucket,
-                    key,
-                    operation=f"abort upload of {bucket}/{key}",
-                    params={"uploadId": upload_id},
-                )
-            except NoSuchUploadError:
-                return
-
-        self._retry.call(once, what=f"abort upload of {bucket}/{key}")
 
     # ── control calls ────────────────────────────────────────────────────────────────────────────────────
 
@@ -290,70 +259,39 @@ class OssClient:
         """Replace an object's tags."""
         self._control.put_tagging(bucket, key, tags)
 
-    def close(self) -> None:
-        """Close idle connections; may be called twice."""
-        self._data.close()
-
     # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _try(
-        self,
-        method: str,
-        bucket: str,
-        key: str,
-        *,
-        operation: str,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Reply:
-        send = functools.partial(
-            self._data.request, method, bucket, key, operation=operation, params=params, headers=headers
-        )
-        return self._retry.call(send, what=operation)
-
-    def _head(self, bucket: str, key: str) -> ObjectInfo | None:
-        try:
-            headers = self._data.request("HEAD", bucket, key, operation=f"head {bucket}/{key}").headers
-        except NoSuchKeyError:
+    def _look(self, bucket: str, key: str) -> ObjectInfo | None:
+        answer = self._head(bucket, key, f"head {bucket}/{key}")
+        if answer is None:
             return None
+        headers = answer.headers
         checksum = headers.get("x-oss-hash-crc64ecma")
         return ObjectInfo(
             key=key,
             size=int(headers.get("content-length", "0")),
-            etag=headers.get("etag", "").strip('"'),
+            etag=etag_of(answer),
             crc64=int(checksum) if checksum is not None else None,
             kind=headers.get("x-oss-object-type", ""),
             last_modified=headers.get("last-modified", ""),
             metadata={
-                name.lower().removeprefix(_META): value
-                for name, value in headers.items()
-                if name.lower().startswith(_META)
+                name.removeprefix(_META): value for name, value in headers.items() if name.startswith(_META)
             },
         )
 
 
-def _stored(reply: Reply) -> Stored:
+def _stored(reply: Answer) -> Stored:
     checksum = reply.headers.get("x-oss-hash-crc64ecma")
     position = reply.headers.get("x-oss-next-append-position")
     return Stored(
-        etag=reply.headers.get("etag", "").strip('"'),
+        etag=etag_of(reply),
         crc64=int(checksum) if checksum is not None else None,
         next_position=int(position) if position is not None else None,
     )
 
 
-def _checked(reply: Reply, checksum: int, operation: str) -> Stored:
+def _checked(reply: Answer, checksum: int, operation: str) -> Stored:
     stored = _stored(reply)
     if stored.crc64 is not None and stored.crc64 != checksum:
         raise ChecksumError(f"{operation}: the service's crc-64 is {stored.crc64}, ours {checksum}")
     return stored
-
-
-def _text(body: bytes, name: str, operation: str) -> str:
-    try:
-        value = ET.fromstring(body).findtext(name)  # noqa: S314 - today's expat refuses entity bombs
-    except ET.ParseError as error:
-        raise TransientError(f"{operation}: the answer is not XML: {error}") from error
-    if not value:
-        raise TransientError(f"{operation}: the answer has no {name}")
-    return value

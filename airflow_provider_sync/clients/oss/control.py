@@ -12,11 +12,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 from xml.etree import ElementTree as ET
 
-from airflow_provider_sync.clients.oss.errors import ClockSkewError, translate
-from airflow_provider_sync.clients.oss.http import SkewClock
+from airflow_provider_sync.clients.objects.answers import retry_after
+from airflow_provider_sync.clients.objects.data import SkewClock
+from airflow_provider_sync.clients.objects.errors import ClockSkewError
+from airflow_provider_sync.clients.oss.errors import translate
 from airflow_provider_sync.clients.oss.model import BucketInfo, Listed, Upload
 from airflow_provider_sync.clients.oss.settings import OssSettings
-from airflow_provider_sync.clients.oss.signer import Unsigned, sign_v1, sign_v4
+from airflow_provider_sync.clients.oss.signer import Unsigned, sign
 from airflow_provider_sync.engine.retry import RetryPolicy
 from airflow_provider_sync.errors import PermanentError, TransientError
 
@@ -189,12 +191,7 @@ class _Signer:
     def _sign_request(self, request: Any, bucket: str, key: str) -> None:
         headers = {name.lower(): str(value) for name, value in request.headers.items() if value is not None}
         params = {name: str(value) for name, value in request.params.items()}
-        unsigned = Unsigned(request.method, bucket, key, params, headers)
-        credentials, now = self._settings.credentials(), self._clock.now()
-        if self._settings.signature_v1:
-            sign_v1(unsigned, credentials, now=now)
-        else:
-            sign_v4(unsigned, credentials, region=self._settings.region, now=now)
+        sign(Unsigned(request.method, bucket, key, params, headers), self._settings, now=self._clock.now())
         request.headers.update(headers)
 
 
@@ -203,14 +200,13 @@ def _translated(error: Any, operation: str) -> Exception:
         return TransientError(f"{operation}: no answer: {error.body}")
     if error.status < 0:
         return PermanentError(f"{operation}: refused by the client: {error.body}")
-    retry_after = str(error.headers.get("retry-after", ""))
     return translate(
         error.status,
         error.code,
         error.message,
         operation=operation,
         request_id=error.request_id,
-        retry_after=float(retry_after) if retry_after.isdigit() else None,
+        retry_after=retry_after(error.headers),
     )
 
 

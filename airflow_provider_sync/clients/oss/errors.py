@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from airflow_provider_sync.clients.objects.errors import (
+    ChecksumError,
+    ClockSkewError,
+    NoSuchBucketError,
+    NoSuchKeyError,
+    NoSuchUploadError,
+    ObjectExistsError,
+    PreconditionFailedError,
+)
 from airflow_provider_sync.errors import (
     AccessDeniedError,
     NotFoundError,
@@ -25,40 +34,12 @@ __all__ = [
 ]
 
 
-class NoSuchBucketError(NotFoundError):
-    """The bucket does not exist, or not in the region of the endpoint."""
-
-
-class NoSuchKeyError(NotFoundError):
-    """The object does not exist."""
-
-
-class NoSuchUploadError(NotFoundError):
-    """The multipart upload was completed, aborted or never started."""
-
-
-class ObjectExistsError(TargetConflictError):
-    """The object exists and the request forbade to overwrite it."""
-
-
 class AppendPositionError(TargetConflictError):
     """The object is not as long as the position that an append asked for; ``position`` is its length."""
 
     def __init__(self, message: str, position: int | None) -> None:
         super().__init__(message)
         self.position = position
-
-
-class PreconditionFailedError(PermanentError):
-    """A conditional request found another version of the object."""
-
-
-class ClockSkewError(AccessDeniedError):
-    """The clock of this machine is more than about 15 minutes off."""
-
-
-class ChecksumError(TransientError):
-    """What arrived is not what was sent, by CRC-64: worth another try."""
 
 
 _KINDS: dict[str, type[SyncError]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["BucketInfo", "Listed", "ObjectInfo", "Part", "Stored", "Upload"]
+__all__ = ["BucketInfo", "Listed", "ObjectInfo", "Upload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +52,3 @@ class Upload:
     key: str
     upload_id: str
     initiated: int
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """An uploaded part, as Complete needs it."""
-
-    number: int
-    etag: str
-    size: int
-    crc64: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a write says about the object; ``crc64`` is of the whole object, None where the service has none."""
-
-    etag: str
-    crc64: int | None
-    next_position: int | None = None

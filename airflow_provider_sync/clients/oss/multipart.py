@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from airflow_provider_sync.clients.objects.errors import NoSuchUploadError
+from airflow_provider_sync.clients.objects.model import Part
 from airflow_provider_sync.clients.oss.client import OssClient
 from airflow_provider_sync.clients.oss.crc import crc64
-from airflow_provider_sync.clients.oss.errors import NoSuchUploadError
-from airflow_provider_sync.clients.oss.model import Part
 from airflow_provider_sync.errors import PermanentError, TransientError
 
 __all__ = ["MultipartUpload", "PartPool", "parts_of"]

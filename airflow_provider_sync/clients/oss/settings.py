@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from airflow_provider_sync.clients.objects.settings import (
+    flag_of,
+    is_ip_address,
+    split_endpoint,
+    timeout_of,
+)
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
 
@@ -18,7 +22,6 @@ _REGION_IN_HOST = (
     re.compile(r"^(?P<region>[a-z0-9-]+)\.oss\.aliyuncs\.com$"),
 )
 _NO_REGION = {"accelerate", "accelerate-overseas"}
-_DEFAULT_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,13 @@ class OssSettings:
             raise ConfigError(
                 "connection.access_key_secret", reason="missing", cure="set it in the connection"
             )
-        scheme, host, port = _split_endpoint(connection.endpoint)
+        if not connection.endpoint:
+            raise ConfigError(
+                "connection.endpoint",
+                reason="missing",
+                allowed="such as https://oss-cn-hangzhou.aliyuncs.com",
+            )
+        scheme, host, port = split_endpoint(connection.endpoint)
         version = connection.extra.get("signature_version", "v4")
         if version not in {"v1", "v4"}:
             raise ConfigError("connection.extra.signature_version", version, allowed="'v4' or 'v1'")
@@ -70,9 +79,6 @@ class OssSettings:
                 allowed="a region such as 'cn-hangzhou'",
                 cure="set it: V4 signatures contain it",
             )
-        path_style = connection.extra.get("path_style", _is_local(host))
-        if not isinstance(path_style, bool):
-            raise ConfigError("connection.extra.path_style", path_style, allowed="true or false")
         current = Credentials(
             connection.access_key_id, connection.access_key_secret, connection.security_token
         )
@@ -81,9 +87,9 @@ class OssSettings:
             host=host,
             port=port,
             region=region,
-            path_style=path_style,
+            path_style=flag_of(connection, "path_style", default=host == "localhost" or is_ip_address(host)),
             signature_v1=version == "v1",
-            timeout=_timeout_of(connection),
+            timeout=timeout_of(connection),
             credentials=lambda: current,
         )
 
@@ -93,23 +99,9 @@ class OssSettings:
         port = f":{self.port}" if self.port is not None else ""
         return f"{self.scheme}://{self.host}{port}"
 
-
-def _split_endpoint(endpoint: str) -> tuple[str, str, int | None]:
-    if not endpoint:
-        raise ConfigError(
-            "connection.endpoint", reason="missing", allowed="such as https://oss-cn-hangzhou.aliyuncs.com"
-        )
-    parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ConfigError(
-            "connection.endpoint",
-            endpoint,
-            allowed="[http[s]://]host[:port] without a bucket and without a path",
-        )
-    try:
-        return parts.scheme, parts.hostname, parts.port
-    except ValueError:
-        raise ConfigError("connection.endpoint", endpoint, allowed="a port of 1 to 65535") from None
+    def host_of(self, bucket: str) -> str:
+        """Return the host that serves a bucket, without the port."""
+        return self.host if self.path_style else f"{bucket}.{self.host}"
 
 
 def _region_of(host: str) -> str:
@@ -118,20 +110,3 @@ def _region_of(host: str) -> str:
         if match and match["region"] not in _NO_REGION:
             return match["region"]
     return ""
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _timeout_of(connection: ConnectionInfo) -> float:
-    value = connection.extra.get("timeout", _DEFAULT_TIMEOUT)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise ConfigError("connection.extra.timeout", value, allowed="a positive number of seconds")
-    return float(value)

@@ -17,9 +17,9 @@ from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import quote
 
-from airflow_provider_sync.clients.oss.settings import Credentials
+from airflow_provider_sync.clients.oss.settings import Credentials, OssSettings
 
-__all__ = ["Unsigned", "quote_key", "quote_query", "sign_v1", "sign_v4"]
+__all__ = ["Unsigned", "quote_key", "quote_query", "sign", "sign_v1", "sign_v4"]
 
 _ALGORITHM = "OSS4-HMAC-SHA256"
 _PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -69,6 +69,14 @@ class Unsigned:
     key: str
     params: Mapping[str, str]
     headers: dict[str, str]
+
+
+def sign(request: Unsigned, settings: OssSettings, *, now: float) -> None:
+    """Sign with the settings' current credentials, by the version that they ask for."""
+    if settings.signature_v1:
+        sign_v1(request, settings.credentials(), now=now)
+    else:
+        sign_v4(request, settings.credentials(), region=settings.region, now=now)
 
 
 def sign_v4(request: Unsigned, credentials: Credentials, *, region: str, now: float) -> None:

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from airflow_provider_sync.clients.oss.errors import (
-    ChecksumError,
-    ClockSkewError,
-    NoSuchBucketError,
-    NoSuchKeyError,
-    NoSuchUploadError,
-    ObjectExistsError,
-    PreconditionFailedError,
-)
+from airflow_provider_sync.clients.objects.errors import ChecksumError
 from airflow_provider_sync.clients.oss.errors import translate as translate_common
 from airflow_provider_sync.errors import ConfigError, SyncError, TargetConflictError, TransientError
 
-__all__ = [
-    "ChecksumError",
-    "ClockSkewError",
-    "NoSuchBucketError",
-    "NoSuchKeyError",
-    "NoSuchUploadError",
-    "ObjectExistsError",
-    "PreconditionFailedError",
-    "translate",
-]
+__all__ = ["translate"]
 
 _KINDS: dict[str, type[SyncError]] = {
     "BadDigest": ChecksumError,  # the body changed on the way

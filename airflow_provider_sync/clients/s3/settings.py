@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from airflow_provider_sync.clients.objects.settings import (
+    flag_of,
+    is_ip_address,
+    split_endpoint,
+    timeout_of,
+)
 from airflow_provider_sync.clients.oss.settings import Credentials
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.spec.connection import ConnectionInfo
 
 __all__ = ["Credentials", "S3Settings"]
 
-_DEFAULT_TIMEOUT = 60.0
 _DEFAULT_REGION = "us-east-1"
 
 
@@ -50,30 +53,17 @@ class S3Settings:
         region = connection.region or _DEFAULT_REGION
         suffix = ".cn" if region.startswith("cn-") else ""
         endpoint = connection.endpoint or f"https://s3.{region}.amazonaws.com{suffix}"
-        parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
-        try:
-            port = parts.port
-        except ValueError:
-            raise ConfigError("connection.endpoint", endpoint, allowed="a port of 1 to 65535") from None
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
-            raise ConfigError(
-                "connection.endpoint",
-                endpoint,
-                allowed="[http[s]://]host[:port] without a bucket and without a path",
-            )
-        path_style = connection.extra.get("path_style", _is_foreign(parts.hostname))
-        if not isinstance(path_style, bool):
-            raise ConfigError("connection.extra.path_style", path_style, allowed="true or false")
+        scheme, host, port = split_endpoint(endpoint)
         current = Credentials(
             connection.access_key_id, connection.access_key_secret, connection.security_token
         )
         return cls(
-            scheme=parts.scheme,
-            host=parts.hostname,
+            scheme=scheme,
+            host=host,
             port=port,
             region=region,
-            path_style=path_style,
-            timeout=_timeout_of(connection),
+            path_style=flag_of(connection, "path_style", default=_is_foreign(host)),
+            timeout=timeout_of(connection),
             credentials=credentials or (lambda: current),
         )
 
@@ -90,17 +80,4 @@ class S3Settings:
 
 
 def _is_foreign(host: str) -> bool:
-    if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        return False
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return not host.endswith(".aliyuncs.com")
-    return True
-
-
-def _timeout_of(connection: ConnectionInfo) -> float:
-    value = connection.extra.get("timeout", _DEFAULT_TIMEOUT)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise ConfigError("connection.extra.timeout", value, allowed="a positive number of seconds")
-    return float(value)
+    return is_ip_address(host) or not host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".aliyuncs.com"))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from airflow_provider_sync.clients.oss.errors import NoSuchKeyError, PreconditionFailedError
-from airflow_provider_sync.clients.oss.model import Part as OssPart
+from airflow_provider_sync.clients.objects.model import Part, Stored
 from airflow_provider_sync.clients.oss.transfer import OssTransferClient
-from airflow_provider_sync.errors import ConfigError, CorruptDataError
+from airflow_provider_sync.clients.wire import Answer
+from airflow_provider_sync.errors import CorruptDataError
 from airflow_provider_sync.migration.attributes import to_oss
-from airflow_provider_sync.migration.bucket import check_prefix, list_objects
-from airflow_provider_sync.migration.contract import Source, Target
-from airflow_provider_sync.migration.errors import SizeMismatchError, SourceChangedError, SourceGoneError
-from airflow_provider_sync.migration.objects import Attributes, ObjectInfo, Part, Prepared, Stored
+from airflow_provider_sync.migration.bucket_ends import BucketTarget, pinned
+from airflow_provider_sync.migration.contract import Source
+from airflow_provider_sync.migration.errors import SizeMismatchError
+from airflow_provider_sync.migration.objects import Attributes, ObjectInfo, Prepared
 from airflow_provider_sync.migration.sources.oss import OssSource, oss_info
 
 __all__ = ["OssTarget"]
@@ -22,7 +21,7 @@ _LONGEST = 1023
 _COPY_PART = 1024 * 1024 * 1024
 
 
-class OssTarget(Target):
+class OssTarget(BucketTarget[OssTransferClient]):
     """``bucket`` below ``prefix``.
 
     ``versioned`` buckets ignore the wish not to overwrite (documented), so that there it is a check before
@@ -30,26 +29,14 @@ class OssTarget(Target):
     endpoint.
     """
 
+    scheme = "oss"
+
     def __init__(
-        self,
-        client: OssTransferClient,
-        bucket: str,
-        prefix: str = "",
-        *,
-        server_copy: bool = True,
+        self, client: OssTransferClient, bucket: str, prefix: str = "", *, server_copy: bool = True
     ) -> None:
-        if not bucket:
-            raise ConfigError("target.bucket", bucket, reason="missing", cure="name the bucket to write")
-        self.client = client
-        self.bucket = bucket
-        self.prefix = check_prefix("target.prefix", prefix)
+        super().__init__(client, bucket, prefix)
         self._server_copy = server_copy
         self._versioning: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The target as a URL."""
-        return f"oss://{self.bucket}/{self.prefix}"
 
     @property
     def exclusive(self) -> bool:  # type: ignore[override]
@@ -61,11 +48,11 @@ class OssTarget(Target):
     def check(self) -> None:
         """Ask for the bucket's properties and one key."""
         self._versioning = self.client.bucket_info(self.bucket).versioning
-        self.client.list_page(self.bucket, self.prefix, limit=1)
+        super().check()
 
-    def list(self, after: str | None = None) -> Iterator[ObjectInfo]:
-        """Yield the objects, 1,000 a request."""
-        return list_objects(self.client, self.bucket, self.prefix, after)
+    def info(self, answer: Answer, key: str) -> ObjectInfo:
+        """Read the headers."""
+        return oss_info(answer, key)
 
     def refusal(self, key: str) -> str:
         """Check OSS's rules of names: 1 to 1,023 bytes of UTF-8, no leading ``/`` or backslash (documented)."""
@@ -80,11 +67,6 @@ class OssTarget(Target):
             return "the name is not unicode"
         return f"the name has {size} bytes, oss allows {_LONGEST}" if size > _LONGEST else ""
 
-    def head(self, key: str) -> ObjectInfo | None:
-        """Ask for the headers."""
-        reply = self.client.head_reply(self.bucket, self.prefix + key)
-        return None if reply is None else oss_info(reply, key)
-
     def prepare(self, attributes: Attributes) -> Prepared:
         """Map the names."""
         return to_oss(attributes)
@@ -94,15 +76,9 @@ class OssTarget(Target):
     ) -> Stored:
         """Write, and compare the service's CRC-64 with the body's."""
         del item
-        stored = self.client.put(
+        return self.client.put(
             self.bucket, self.prefix + key, body, headers=prepared.headers, forbid_overwrite=only_new
         )
-        return Stored(stored.etag, stored.crc64)
-
-    def begin(self, key: str, size: int, prepared: Prepared) -> str:
-        """Start a multipart upload."""
-        del size
-        return self.client.initiate(self.bucket, self.prefix + key, headers=prepared.headers)
 
     def uploads(self, key: str) -> Sequence[str]:
         """List the key's multipart uploads."""
@@ -112,30 +88,14 @@ class OssTarget(Target):
     def put_part(self, key: str, upload: str, number: int, offset: int, body: bytes | memoryview) -> Part:
         """Send a part, and compare its CRC-64."""
         del offset
-        part = self.client.upload_part(self.bucket, self.prefix + key, upload, number, body)
-        return Part(part.number, part.etag, part.size, part.crc64)
+        return self.client.upload_part(self.bucket, self.prefix + key, upload, number, body)
 
     def complete(
         self, key: str, upload: str, parts: Sequence[Part], *, item: ObjectInfo, only_new: bool
     ) -> Stored:
         """Complete, and compare the service's CRC-64 with that of all parts."""
         del item
-        stored = self.client.complete(
-            self.bucket,
-            self.prefix + key,
-            upload,
-            [OssPart(part.number, part.etag, part.size, part.crc64) for part in parts],
-            forbid_overwrite=only_new,
-        )
-        return Stored(stored.etag, stored.crc64)
-
-    def abort(self, key: str, upload: str) -> None:
-        """Abort the multipart upload."""
-        self.client.abort(self.bucket, self.prefix + key, upload)
-
-    def read(self, key: str, start: int, end: int) -> bytes:
-        """Read a range."""
-        return self.client.fetch(self.bucket, self.prefix + key, start=start, end=end).body
+        return self.client.complete(self.bucket, self.prefix + key, upload, parts, forbid_overwrite=only_new)
 
     def copies_from(self, source: Source) -> bool:
         """Whether source and target are one service and region."""
@@ -149,12 +109,11 @@ class OssTarget(Target):
             raise TypeError(f"{source.name} is not in OSS")
         name = self.prefix + item.key
         forbid = {"x-oss-forbid-overwrite": "true"} if only_new else {}
-        if item.size <= _COPY_PART:
-            where = (source.bucket, source.prefix + item.key)
-            with _pinned(source, item):
+        where = (source.bucket, source.prefix + item.key)
+        with pinned(source, item):
+            if item.size <= _COPY_PART:
                 self.client.copy(self.bucket, name, *where, if_match=item.etag, headers=forbid)
-        else:
-            with _pinned(source, item):
+            else:
                 self._copy_large(source, item, only_new=only_new)
         found = self.head(item.key)
         if found is None or found.size != item.size:
@@ -167,10 +126,6 @@ class OssTarget(Target):
                 f"{self.name}{item.key}: crc-64 {found.crc64}, the source has {planned.crc64}"
             )
         return Stored(found.etag, found.crc64)
-
-    def close(self) -> None:
-        """Close idle connections."""
-        self.client.close()
 
     def _copy_large(self, source: OssSource, item: ObjectInfo, *, only_new: bool) -> None:
         name = self.prefix + item.key
@@ -193,13 +148,3 @@ class OssTarget(Target):
         except BaseException:
             self.client.abort(self.bucket, name, upload)
             raise
-
-
-@contextlib.contextmanager
-def _pinned(source: OssSource, item: ObjectInfo) -> Iterator[None]:
-    try:
-        yield
-    except PreconditionFailedError as error:
-        raise SourceChangedError(f"{source.name}{item.key} changed after it was listed") from error
-    except NoSuchKeyError as error:
-        raise SourceGoneError(f"{source.name}{item.key} was deleted after it was listed") from error

@@ -190,7 +190,7 @@ def test_refusals_are_not_tried_again(oss: Any) -> None:
 
 def test_a_dead_service_is_transient(oss: Any) -> None:
     client = oss.client(endpoint="http://127.0.0.1:1", attempts=2)
-    with pytest.raises(TransientError, match="no answer"):
+    with pytest.raises(TransientError, match=r"put lake/k: cannot connect to 127\.0\.0\.1:1"):
         client.put(BUCKET, "k", b"")
     with pytest.raises(TransientError, match="no answer"):
         client.bucket_info(BUCKET)
@@ -205,6 +205,14 @@ def test_a_wrong_clock_is_set_by_the_service(oss: Any, offset: int) -> None:
         else:
             assert len(list(client.list_objects(BUCKET))) == 1
         assert client.get(BUCKET, "k") == b"1"
+    assert oss.waits == []
+
+
+def test_a_file_is_sent_again_from_where_it_stood_once_the_clock_is_set(oss: Any) -> None:
+    file = io.BytesIO(b"abc" * 200_000)
+    client = oss.client(clock=lambda: time.time() - 7200)
+    client.append(BUCKET, "log", file, size=600_000, checksum=crc(file.getvalue()), position=0, base=0)
+    assert client.get(BUCKET, "log") == file.getvalue()
     assert oss.waits == []
 
 

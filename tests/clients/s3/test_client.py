@@ -19,14 +19,14 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from airflow_provider_sync.clients.oss.settings import Credentials
-from airflow_provider_sync.clients.s3.client import S3Client
-from airflow_provider_sync.clients.s3.errors import (
+from airflow_provider_sync.clients.objects.errors import (
     NoSuchBucketError,
     NoSuchKeyError,
     NoSuchUploadError,
     PreconditionFailedError,
 )
+from airflow_provider_sync.clients.oss.settings import Credentials
+from airflow_provider_sync.clients.s3.client import S3Client
 from airflow_provider_sync.clients.s3.settings import S3Settings
 from airflow_provider_sync.engine.retry import RetryPolicy
 from airflow_provider_sync.errors import AccessDeniedError, ConfigError
@@ -118,7 +118,7 @@ def test_objects_of_odd_names_are_written_listed_and_read(url, client, bucket):
     for one in listed:
         assert one.size == len(one.key.encode())
         assert time.time() - 60 < one.modified < time.time() + 60
-        reply = client.get(bucket, one.key, if_match=one.etag)
+        reply = client.fetch(bucket, one.key, if_match=one.etag)
         assert reply.body == one.key.encode()
 
 
@@ -136,7 +136,7 @@ def test_a_listing_is_paged_starts_anywhere_and_folds_folders(client, bucket):
 
 def test_a_range_is_exactly_that(client, bucket):
     client.put(bucket, "k", b"0123456789")
-    assert client.get(bucket, "k", start=2, end=5).body == b"234"
+    assert client.fetch(bucket, "k", start=2, end=5).body == b"234"
 
 
 def test_parts_become_one_object(url, client, bucket):
@@ -148,9 +148,9 @@ def test_parts_become_one_object(url, client, bucket):
 
 
 def test_what_is_not_there_is_none_or_an_error(client, bucket):
-    assert client.head(bucket, "no") is None
+    assert client.head_answer(bucket, "no") is None
     with pytest.raises(NoSuchKeyError):
-        client.get(bucket, "no")
+        client.fetch(bucket, "no")
     with pytest.raises(NoSuchBucketError, match="NoSuchBucket"):
         client.list_page("no-such-bucket")
     client.delete(bucket, "no")
@@ -223,7 +223,7 @@ def test_only_new_is_enforced_by_a_service_that_knows_it(moto):
     client.put("conditions", "k", b"1", forbid_overwrite=True)
     with pytest.raises(PreconditionFailedError):
         client.put("conditions", "k", b"2", forbid_overwrite=True)
-    assert client.get("conditions", "k").body == b"1"
+    assert client.fetch("conditions", "k").body == b"1"
     client.close()
 
 
@@ -266,7 +266,7 @@ def test_another_version_is_refused(moto):
     etag = client.put("versions", "k", b"1").etag
     client.put("versions", "k", b"2")
     with pytest.raises(PreconditionFailedError):
-        client.get("versions", "k", if_match=etag)
+        client.fetch("versions", "k", if_match=etag)
     client.close()
 
 
