@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ class CpfsSubtaskSensor(BaseSensorOperator):
     FAILED, CANCELED and EXPIRED are failures, and so is a subtask that the service does not show for ``patience``
     seconds. A status that this version does not know is waited for.
 
-    :param subtask_ids: one or thousands; for example the output of ``CpfsMoveFilesOperator(wait=False)``.
+    :param subtask_ids: one or thousands; for example XCom ``subtask_ids`` of a ``CpfsMoveFilesOperator`` with
+        ``wait=False``, mapped or not.
     :param dataflow_task_ids: their tasks: more than a hundred subtasks are looked for in these tasks' pages.
     :param on_failed: ``list`` succeeds when all have ended, with the failed files in the report.
     :param deferrable: False follows ``mode``: ``poke`` holds a worker, ``reschedule`` does not between looks.
@@ -45,7 +46,7 @@ class CpfsSubtaskSensor(BaseSensorOperator):
         self,
         *,
         file_system_id: str,
-        subtask_ids: str | Sequence[str],
+        subtask_ids: str | Sequence[str] | Sequence[Sequence[str]],
         dataflow_task_ids: str | Sequence[str] = (),
         cpfs_conn_id: str = CpfsHook.default_conn_name,
         on_failed: str = "fail",
@@ -142,5 +143,8 @@ class CpfsSubtaskSensor(BaseSensorOperator):
         return survey.report()
 
 
-def _listed(ids: str | Sequence[str]) -> list[str]:
-    return [ids] if isinstance(ids, str) else list(ids)
+def _listed(ids: Any) -> list[Any]:
+    """Return one id, a list of them, or the lists of mapped tasks as one list."""
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
+        return [ids]
+    return [one for part in ids for one in _listed(part)]

@@ -86,31 +86,19 @@ def write_dags(folder: Path, dataflows: Dataflows, lake: Lake, first: datetime) 
     _files_dag(folder, dataflows, "hundred", files=100, task="retries=0,")
     _files_dag(folder, dataflows, "deferred", files=5, task="retries=0,")
     _files_dag(folder, dataflows, "working", files=5, task="retries=0, deferrable=False,")
-    _files_dag(folder, dataflows, "watched", files=3, task="wait=False,", sensor=True)
+    _watched_dag(folder, dataflows, "watched")
     _shipped_import(folder, lake, first)
 
 
-def _files_dag(
-    folder: Path, dataflows: Dataflows, dag_id: str, *, files: int, task: str, sensor: bool = False
-) -> None:
+def _files_dag(folder: Path, dataflows: Dataflows, dag_id: str, *, files: int, task: str) -> None:
     flow, tunnel = dataflows.tunnel(dag_id)
-    watching = f"""
-        CpfsSubtaskSensor(
-            task_id="watch",
-            file_system_id="{FS}",
-            subtask_ids=moves.output["subtask_ids"],
-            dataflow_task_ids="{tunnel}",
-            poke_interval=1.0,
-        )
-    """
     text = f"""
     from airflow.sdk import DAG
 
     from airflow_provider_sync.operators.dataflow_files import CpfsMoveFilesOperator
-    from airflow_provider_sync.sensors.dataflow import CpfsSubtaskSensor
 
     with DAG("{dag_id}", schedule=None):
-        moves = CpfsMoveFilesOperator(
+        CpfsMoveFilesOperator(
             task_id="move",
             file_system_id="{FS}",
             dataflow_id="{flow}",
@@ -119,7 +107,34 @@ def _files_dag(
             poll_interval=1.0,
             {task}
         )
-        {watching.strip() if sensor else ""}
+    """
+    (folder / f"{dag_id}.py").write_text(dedent(text))
+
+
+def _watched_dag(folder: Path, dataflows: Dataflows, dag_id: str) -> None:
+    """Write a DAG of mapped tasks that submit a file each, and a sensor that waits for all of them."""
+    flow, tunnel = dataflows.tunnel(dag_id)
+    text = f"""
+    from airflow.sdk import DAG
+
+    from airflow_provider_sync.operators.dataflow_files import CpfsMoveFilesOperator
+    from airflow_provider_sync.sensors.dataflow import CpfsSubtaskSensor
+
+    with DAG("{dag_id}", schedule=None):
+        moves = CpfsMoveFilesOperator.partial(
+            task_id="move",
+            file_system_id="{FS}",
+            dataflow_id="{flow}",
+            dataflow_task_id="{tunnel}",
+            wait=False,
+        ).expand(files=[[f"/{dag_id}-{{n:03}}"] for n in range(3)])
+        CpfsSubtaskSensor(
+            task_id="watch",
+            file_system_id="{FS}",
+            subtask_ids=moves.output["subtask_ids"],
+            dataflow_task_ids="{tunnel}",
+            poke_interval=1.0,
+        )
     """
     (folder / f"{dag_id}.py").write_text(dedent(text))
 

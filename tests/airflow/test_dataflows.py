@@ -80,7 +80,7 @@ def test_marking_a_working_task_failed_cancels_its_files(world: World) -> None:
     wait_for(lambda: world.dataflows.statuses("working") == {"CANCELED"}, 60, "the files to be canceled")
 
 
-def test_a_sensor_watches_what_a_task_has_submitted(world: World) -> None:
+def test_a_sensor_watches_what_mapped_tasks_have_submitted(world: World) -> None:
     dag, run = start(world, "watched")
     assert dag.finished(run) == "success"
     report = dag.xcom(run, "watch")

@@ -76,6 +76,22 @@ def test_a_subtask_that_is_never_shown_fails_it(dataflows: World, deferrable: bo
         TaskRun().run(maker(dataflows, 1, deferrable=deferrable, patience=0.2))
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_what_mapped_tasks_have_submitted_is_one_set(dataflows: World, deferrable: bool) -> None:
+    dataflows.outcome("f1", seconds=0.4)
+    make = maker(dataflows, 3, deferrable=deferrable)
+    one, two, three = make().subtask_ids
+
+    def mapped() -> CpfsSubtaskSensor:
+        sensor: CpfsSubtaskSensor = make()
+        sensor.subtask_ids = [[one, two], [three]]
+        return sensor
+
+    run = TaskRun()
+    assert run.run(mapped)["moved"] == 3
+    assert run.pushed["progress"]["files_done"] == 3
+
+
 def test_failed_files_can_be_listed_for_another_try(dataflows: World) -> None:
     dataflows.outcome("f1", result="FAILED", message="no space")
     report = TaskRun().run(maker(dataflows, 3, on_failed="list"))
