@@ -60,6 +60,15 @@ class Dataflows:
         request = TaskRequest("StreamImport", "SKIP_THE_FILE", "/", "/")
         return flow, client.create_task(FS, flow, request, client_token=uuid.uuid4().hex)
 
+    def tasks(self, directory: str) -> list[tuple[str, str, str]]:
+        """Return action, conflict policy and status of every task from a directory."""
+        client = NasClient(ConnectionInfo("cpfs", self.server.url, KEY, Secret(SECRET), region="local"))
+        return [
+            (one.action, one.conflict_policy, one.status_text)
+            for one in client.list_tasks(FS)
+            if one.directory == directory
+        ]
+
     def moved(self, name: str) -> Counter[str]:
         """Return how often each file of a dataflow was moved."""
         return self._names(name, self.control("moves", method="GET"))
@@ -88,6 +97,7 @@ def write_dags(folder: Path, dataflows: Dataflows, lake: Lake, first: datetime) 
     _files_dag(folder, dataflows, "working", files=5, task="retries=0, deferrable=False,")
     _watched_dag(folder, dataflows, "watched")
     _shipped_import(folder, lake, first)
+    _shipped_export(folder)
 
 
 def _files_dag(folder: Path, dataflows: Dataflows, dag_id: str, *, files: int, task: str) -> None:
@@ -159,3 +169,16 @@ def _shipped_import(folder: Path, lake: Lake, first: datetime) -> None:
         assert old in text
         text = text.replace(old, new)
     (folder / "cpfs_import.py").write_text(text)
+
+
+def _shipped_export(folder: Path) -> None:
+    """Write the DAG of ``dags/``; its looks are a second apart."""
+    text = (SHIPPED / "cpfs_export.py").read_text()
+    for old, new in {
+        "bmcpfs-370jz26fkr2st9": FS,
+        'task_id="dataflow",': 'task_id="dataflow", poll_interval=1.0,',
+        'task_id="export",': 'task_id="export", poll_interval=1.0,',
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "cpfs_export.py").write_text(text)

@@ -101,3 +101,28 @@ def test_the_shipped_import_moves_what_is_new_in_its_window(world: World) -> Non
     assert report["window"]["start"] == int(world.first.timestamp() * 1000)
     assert (report["moved"], report["refused"]) == (2, 0)
     assert world.dataflows.moved("incoming") == {"a": 1, "day/b": 1}
+
+
+def test_the_shipped_export_shows_its_batch_and_a_kill_cancels_it(world: World) -> None:
+    world.dataflows.control("outcomes", {"path": "/run-42/", "of": "task", "seconds": 600, "count": 1})
+    dag = world.airflow.dag("cpfs_export")
+    dag.pause(paused=False)
+    run = dag.trigger(conf={"folder": "/run-42/", "conflict_policy": "OVERWRITE_EXISTING"})
+    wait_for(lambda: state(dag, run, "export") == "deferred", 120, "the batch to be waited for")
+    assert world.dataflows.tasks("/run-42/") == [("Export", "OVERWRITE_EXISTING", "Executing")]
+    listed = f"/dagRuns/{run}/taskInstances/export/xcomEntries"
+    wait_for(
+        lambda: "progress" in [one["key"] for one in dag.call("GET", listed)["xcom_entries"]],
+        60,
+        "progress of the batch",
+    )
+    mark_failed(dag, run, "export")
+    wait_for(
+        lambda: world.dataflows.tasks("/run-42/")[0][2] in {"Canceling", "Canceled"}, 60, "the batch to end"
+    )
+    world.dataflows.control("options", {"cancel_seconds": 0.0, "batch_seconds": 0.0})
+    dag.clear(run)
+    wait_for(lambda: dag.run(run)["state"] != "failed", 30, "the cleared run to start")
+    assert dag.finished(run) == "success"
+    assert sorted(status for *_, status in world.dataflows.tasks("/run-42/")) == ["Canceled", "Completed"]
+    assert dag.xcom(run, "export")["status"] == "Completed"
