@@ -33,6 +33,7 @@ __all__ = [
 
 MISSING = "MISSING"
 _NAMED = 20
+_SHOWN = 100
 _CANCELABLE = ("CREATED", "RUNNING")
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,11 @@ class Survey:
         """Return the numbers, for people and XCom; the failed files only by their number."""
         data = asdict(self)
         return {**data, "failed": len(self.failed), "unknown": dict(self.unknown), "files_done": self.done}
+
+    def outcome(self, failed: Sequence[FailedFile] | None = None) -> dict[str, Any]:
+        """Return the numbers at the end with the first hundred failed files, for the view of a task that failed."""
+        named = (self.failed if failed is None else failed)[:_SHOWN]
+        return {**self.to_json(), "failed_files": [asdict(one) for one in named]}
 
     def report(self, failed: Sequence[FailedFile] | None = None) -> dict[str, Any]:
         """Return the outcome with every failed file, for XCom; ``failed`` are the same under better names."""

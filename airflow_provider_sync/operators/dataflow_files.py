@@ -363,7 +363,7 @@ class CpfsMoveFilesOperator(BaseOperator):
     ) -> Any:
         from airflow_provider_sync.hooks._subtasks import FilesFailedError  # noqa: PLC0415 - not for parsing
 
-        context["ti"].xcom_push("progress", survey.to_json())
+        context["ti"].xcom_push("progress", survey.outcome(failed))
         if failed and self.on_failed == "fail":
             raise FilesFailedError(survey.total, failed)
         report = {**survey.report(failed), **about}

@@ -88,7 +88,7 @@ class CpfsSubtaskSensor(BaseSensorOperator):
             survey = self._probe.look()
             show_survey(context, survey)
             if survey.finished:  # in place of what the triggerer has shown last
-                context["ti"].xcom_push("progress", survey.to_json())
+                context["ti"].xcom_push("progress", survey.outcome())
             return PokeReturnValue(survey.finished, self._report(survey) if survey.finished else None)
 
     def on_kill(self) -> None:

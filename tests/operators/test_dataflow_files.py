@@ -118,6 +118,10 @@ def test_three_failed_files_of_a_hundred_are_named_and_a_retry_moves_only_them(d
     assert text.startswith("3 of 100 files were not moved: ")
     for number in (7, 42, 99):
         assert f"/f{number:04}.bin (FAILED: no space for {number})" in text
+    shown = run.pushed["progress"]["failed_files"]  # what the view has of a task that failed
+    assert {(one["source"], one["message"]) for one in shown} == {
+        (f"/f{number:04}.bin", f"no space for {number}") for number in (7, 42, 99)
+    }
     report = run.run(make)
     assert (report["files"], report["moved"], report["failed"]) == (100, 100, 0)
     assert dataflows.moved() == once(100)

@@ -105,10 +105,16 @@ function recordRows(kind, one) {
   return rows;
 }
 
+function plainRows(one) {
+  const rows = typeof one === "object" ? Object.entries(one) : [["Result", one]];
+  return rows.filter(([, value]) => typeof value !== "object").map(([name, value]) => [name, String(value)]);
+}
+
 function rowsOf(kind, one) {
   if (one.moved !== undefined) return fileRows(one);
   if (one.plan !== undefined) return migrationRows(one);
-  return one.copied === undefined ? recordRows(kind, one) : sliceRows(one);
+  if (one.copied !== undefined) return sliceRows(one);
+  return one.read === undefined ? plainRows(one) : recordRows(kind, one);
 }
 
 function facts(kind, one) {
