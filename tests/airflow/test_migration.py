@@ -84,5 +84,8 @@ def test_the_shipped_cut_over_loses_nothing_and_overwrites_nothing(
     assert report["copy"]["failed_objects"] == 0
     counts = report["plan"]["counts"]
     assert sum(count for name, count in counts.items() if "since the switch" in name) >= 2
+    mapped = dag.call("GET", f"/dagRuns/{run_id}/taskInstances/full.copy/listMapped")["task_instances"]
+    labels = {one["map_index"]: one["rendered_map_index"] for one in mapped}
+    assert labels == {0: "slice 1 of 2 · 2 tasks", 1: "slice 2 of 2 · 1 task"}
     full = dag.xcom(run_id, "full.report")
     assert (full["copy"]["copied"], full["verify"]) == (50, {"verified": 50})

@@ -43,6 +43,9 @@ def test_a_window_that_mapped_tasks_copy_is_committed_whole(world: World) -> Non
     report = dag.xcom(dag.runs()[0]["dag_run_id"], "spread.commit")
     assert report["written"] == 15
     assert len(report["windows"]) == 1
+    run_id = dag.runs()[0]["dag_run_id"]
+    (part,) = dag.call("GET", f"/dagRuns/{run_id}/taskInstances/spread.copy/listMapped")["task_instances"]
+    assert part["rendered_map_index"] == "part 1 of 1 · 1 shard"
 
 
 def test_a_run_that_is_late_is_told_once_and_so_is_its_success(world: World) -> None:
