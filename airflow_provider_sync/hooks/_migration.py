@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,6 @@ from airflow_provider_sync.spec.connection import ConnectionInfo
 from airflow_provider_sync.spec.ossimport import OssimportJob, load_ossimport
 
 if TYPE_CHECKING:
-    from airflow_provider_sync.clients.oss.settings import Credentials
     from airflow_provider_sync.migration.contract import Source, Target
     from airflow_provider_sync.migration.files import FileStore
     from airflow_provider_sync.migration.folder import JobFolder
@@ -85,8 +84,8 @@ class MigrationRequest:
 
         connection = None
         if self.state.startswith("oss://"):
-            info, _ = self._connect("oss", self.state_conn_id or self.target_conn_id, self.target_connection)
-            connection = info
+            conn_id = self.state_conn_id or self.target_conn_id
+            connection = self._connect("oss", conn_id, self.target_connection)
         with closing(open_files(self.state, connection)) as files:
             yield files
 
@@ -105,15 +104,11 @@ class MigrationRequest:
 
         with ExitStack() as stack:
             pool = spec.threads + spec.part_threads
-            info, keys = self._connect(
-                str(self.source.get("type")), self.source_conn_id, self.source_connection
-            )
-            source = open_source(self.source, info, credentials=keys, pool_size=pool)
+            info = self._connect(str(self.source.get("type")), self.source_conn_id, self.source_connection)
+            source = open_source(self.source, info, pool_size=pool)
             stack.callback(source.close)
-            info, keys = self._connect(
-                str(self.target.get("type")), self.target_conn_id, self.target_connection
-            )
-            target = open_target(self.target, info, credentials=keys, pool_size=pool)
+            info = self._connect(str(self.target.get("type")), self.target_conn_id, self.target_connection)
+            target = open_target(self.target, info, pool_size=pool)
             stack.callback(target.close)
             yield source, target
 
@@ -121,15 +116,13 @@ class MigrationRequest:
         """Return the same migration as another job."""
         return replace(self, job=job)
 
-    def _connect(
-        self, kind: str, conn_id: str, inline: ConnectionInfo | None
-    ) -> tuple[ConnectionInfo | None, Callable[[], Credentials] | None]:
+    def _connect(self, kind: str, conn_id: str, inline: ConnectionInfo | None) -> ConnectionInfo | None:
         if kind not in _DEFAULT_CONNECTIONS:
-            return None, None  # local, http; anything else is refused by who opens it
+            return None  # local, http; anything else is refused by who opens it
         if not conn_id and inline is not None:
-            return inline, None
+            return inline
         conn_id = conn_id or _DEFAULT_CONNECTIONS[kind]
-        return resolve_s3(conn_id) if kind == "s3" else (resolve_connection(conn_id, ("oss",)), None)
+        return resolve_s3(conn_id) if kind == "s3" else resolve_connection(conn_id, ("oss",))
 
 
 @dataclass(frozen=True, slots=True)

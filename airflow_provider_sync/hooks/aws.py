@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from airflow.sdk.log import mask_secret
 
 from airflow_provider_sync.errors import ConfigError, TransientError
-from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
-
-if TYPE_CHECKING:
-    from airflow_provider_sync.clients.oss.settings import Credentials
+from airflow_provider_sync.hooks.credentials import Current
+from airflow_provider_sync.spec.connection import ConnectionInfo, Credentials
 
 __all__ = ["resolve_s3"]
 
 _SERVICE = "s3"
 
 
-def resolve_s3(conn_id: str) -> tuple[ConnectionInfo, Callable[[], Credentials]]:
-    """Return where S3 is, and what gives credentials that are valid now (renewed as they run out).
+def resolve_s3(conn_id: str) -> ConnectionInfo:
+    """Return where S3 is; its ``renew`` gives credentials that are valid now.
 
     ``endpoint_url`` (in extra, or in ``service_config.s3``), the region and ``config_kwargs.s3.addressing_style``
     count as in Amazon's provider. A connection that does not exist, or has another type, is a
@@ -44,13 +41,13 @@ def resolve_s3(conn_id: str) -> tuple[ConnectionInfo, Callable[[], Credentials]]
     hook = AwsBaseHook(aws_conn_id=conn_id, client_type=_SERVICE)
     settings = hook.conn_config
     style = (getattr(settings.botocore_config, "s3", None) or {}).get("addressing_style", "auto")
-    info = ConnectionInfo(
+    return ConnectionInfo(
         "aws",
         endpoint=settings.get_service_endpoint_url(_SERVICE) or "",
         region=hook.conn_region_name or "",
         extra={} if style == "auto" else {"path_style": style == "path"},
+        renew=_Chain(hook.get_session, conn_id),
     )
-    return info, _Chain(hook.get_session, conn_id)
 
 
 class _Chain:
@@ -61,11 +58,9 @@ class _Chain:
         self._conn_id = conn_id
         self._source: Any = None
         self._lock = threading.Lock()
-        self._last: tuple[Any, Credentials] | None = None
+        self._current = Current()
 
     def __call__(self) -> Credentials:
-        from airflow_provider_sync.clients.oss.settings import Credentials  # noqa: PLC0415 - not for parsing
-
         try:
             with self._lock:
                 if self._source is None:
@@ -81,12 +76,4 @@ class _Chain:
             raise
         except Exception as error:  # boto raises its own of many kinds
             raise TransientError(f"connection {self._conn_id}: no credentials: {error}") from error
-        last = self._last
-        if last is not None and last[0] == now:
-            return last[1]
-        for text in (now.secret_key, now.token):
-            if text:
-                mask_secret(text)
-        found = Credentials(now.access_key, Secret(now.secret_key), Secret(now.token or ""))
-        self._last = (now, found)
-        return found
+        return self._current.of(now.access_key, now.secret_key, now.token)

@@ -15,13 +15,14 @@ bucket             schema (type ``oss``)  ``bucket``
 
 Connections of Alibaba's provider (types ``oss`` and ``alibaba_cloud``, keys in extra) work as they are.
 ``extra.auth_type`` chooses the credentials; AK (the default) and STS need nothing more, the others ask
-Alibaba's credentials library for a token when the connection is resolved (type ``cpfs``: whenever one is needed).
+Alibaba's credentials library for a token: when the connection is resolved, and whenever another one is due.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -29,7 +30,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_sync.errors import ConfigError
-from airflow_provider_sync.hooks.credentials import FETCHED_AUTH_TYPES, fetch_credentials
+from airflow_provider_sync.hooks.credentials import FETCHED_AUTH_TYPES, FetchedCredentials
 from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
 
 if TYPE_CHECKING:
@@ -82,9 +83,7 @@ def connection_info(connection: Connection, kinds: Sequence[str] = ()) -> Connec
     key = connection.login or str(extra.get("access_key_id") or "")
     if kind in _SIGNS_IN_ITSELF:
         extra["auth_type"] = auth_type if auth_type != "AK" or not token else "STS"
-    elif auth_type in FETCHED_AUTH_TYPES:
-        key, secret, token = fetch_credentials(auth_type, key, secret, extra, path)
-    elif auth_type not in {"AK", "STS"}:
+    elif auth_type not in {"AK", "STS", *FETCHED_AUTH_TYPES}:
         raise ConfigError(
             f"{path}.extra.auth_type", auth_type, allowed=", ".join(("AK", "STS", *FETCHED_AUTH_TYPES))
         )
@@ -95,7 +94,7 @@ def connection_info(connection: Connection, kinds: Sequence[str] = ()) -> Connec
     for text in (secret, token):
         if text:
             mask_secret(text)
-    return ConnectionInfo(
+    info = ConnectionInfo(
         kind=kind,
         endpoint=_endpoint(connection, extra) or _public_endpoint(kind, extra),
         access_key_id=key,
@@ -103,6 +102,17 @@ def connection_info(connection: Connection, kinds: Sequence[str] = ()) -> Connec
         security_token=Secret(token),
         region=_region(extra),
         extra={name: value for name, value in extra.items() if name not in _READ_ELSEWHERE},
+    )
+    if kind in _SIGNS_IN_ITSELF or auth_type not in FETCHED_AUTH_TYPES:
+        return info
+    renew = FetchedCredentials(replace(info, extra={**info.extra, "auth_type": auth_type}), path)
+    now = renew()
+    return replace(
+        info,
+        access_key_id=now.access_key_id,
+        access_key_secret=now.access_key_secret,
+        security_token=now.security_token,
+        renew=renew,
     )
 
 

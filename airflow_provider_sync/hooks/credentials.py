@@ -1,56 +1,59 @@
-"""Credentials that are not in the connection but fetched: RAM roles, instance roles, OIDC, the default chain."""
+"""Credentials that are not in the connection but fetched, and fetched anew before they run out.
+
+RAM roles, instance roles, OIDC, a URI, the default chain: Alibaba's library knows how, and when a token is due.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from typing import Any
+from airflow.sdk.log import mask_secret
 
-from airflow_provider_sync.errors import ConfigError, TransientError
+from airflow_provider_sync.clients.credentials import credential_client
+from airflow_provider_sync.errors import TransientError
+from airflow_provider_sync.spec.connection import ConnectionInfo, Credentials, Secret
 
-__all__ = ["FETCHED_AUTH_TYPES", "fetch_credentials"]
+__all__ = ["FETCHED_AUTH_TYPES", "Current", "FetchedCredentials"]
 
-FETCHED_AUTH_TYPES = ("ram_role_arn", "ecs_ram_role", "oidc_role_arn", "default")
-
-_FIELDS = {
-    "ram_role_arn": ("role_arn", "role_session_name", "role_session_expiration", "policy"),
-    "ecs_ram_role": ("role_name",),
-    "oidc_role_arn": ("role_arn", "oidc_provider_arn", "oidc_token_file_path", "role_session_name"),
-    "default": (),
-}
+FETCHED_AUTH_TYPES = ("ram_role_arn", "ecs_ram_role", "oidc_role_arn", "credentials_uri", "default")
 
 
-def fetch_credentials(
-    auth_type: str, access_key_id: str, access_key_secret: str, extra: Mapping[str, Any], path: str
-) -> tuple[str, str, str]:
-    """Return key id, secret and token that are valid now (an hour or so, as the role says).
+class Current:
+    """The credentials that were given last; the secrets of new ones are masked in logs from then on."""
 
-    Needs the ``credentials`` extra of this package. A token that cannot be had is a
-    :class:`TransientError`: a role that is being changed and a metadata service that is down look the same.
+    def __init__(self) -> None:
+        self._last: Credentials | None = None
+
+    def of(self, key_id: str | None, secret: str | None, token: str | None) -> Credentials:
+        """Return them as :class:`Credentials`, the same object while nothing changes; threads may ask."""
+        last = self._last
+        given = Credentials(key_id or "", Secret(secret or ""), Secret(token or ""))
+        if last == given:
+            return last
+        for text in (secret, token):
+            if text:
+                mask_secret(text)
+        self._last = given
+        return given
+
+
+class FetchedCredentials:
+    """What a connection's ``renew`` is: returns credentials that are valid now.
+
+    ``connection`` says who signs in, as :func:`credential_client` reads it. Needs the ``credentials`` extra of
+    this package. A token that cannot be had is a :class:`TransientError`: a role that is being changed and a
+    metadata service that is down look the same.
     """
-    try:
-        models = importlib.import_module("alibabacloud_credentials.models")
-        client = importlib.import_module("alibabacloud_credentials.client")
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{path}.extra.auth_type",
-            auth_type,
-            reason="needs the alibabacloud_credentials library",
-            cure="pip install 'airflow-provider-sync[credentials]'",
-        ) from error
-    try:
-        if auth_type == "default":
-            source = client.Client()
-        else:
-            settings = {name: extra[name] for name in _FIELDS[auth_type] if name in extra}
-            if auth_type == "ram_role_arn":
-                settings |= {"access_key_id": access_key_id, "access_key_secret": access_key_secret}
-            source = client.Client(models.Config(type=auth_type, **settings))
-        credential = source.get_credential()
-    except Exception as error:  # the library raises bare exceptions of many kinds
-        raise TransientError(f"{path}: no credentials of type {auth_type}: {error}") from error
-    return (
-        credential.get_access_key_id() or "",
-        credential.get_access_key_secret() or "",
-        credential.get_security_token() or "",
-    )
+
+    def __init__(self, connection: ConnectionInfo, path: str) -> None:
+        self._client = credential_client(connection)
+        self._what = f"{path}: no credentials of type {connection.extra['auth_type']}"
+        self._current = Current()
+
+    def __call__(self) -> Credentials:
+        """Ask the library, which asks the service only when a token is due."""
+        try:
+            now = self._client.get_credential()
+        except Exception as error:  # the library raises bare exceptions of many kinds
+            raise TransientError(f"{self._what}: {error}") from error
+        return self._current.of(
+            now.get_access_key_id(), now.get_access_key_secret(), now.get_security_token()
+        )

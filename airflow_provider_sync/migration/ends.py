@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_sync.clients.oss.settings import Credentials
 from airflow_provider_sync.clients.oss.transfer import OssTransferClient
 from airflow_provider_sync.clients.s3.client import S3Client
 from airflow_provider_sync.engine.retry import RetryPolicy
@@ -25,8 +24,6 @@ from airflow_provider_sync.spec.connection import ConnectionInfo
 from airflow_provider_sync.spec.options import option, parse_options
 
 __all__ = ["SOURCES", "TARGETS", "open_files", "open_source", "open_target"]
-
-CredentialsFrom = Callable[[], Credentials]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +108,10 @@ def open_source(
     data: Mapping[str, Any],
     connection: ConnectionInfo | None = None,
     *,
-    credentials: CredentialsFrom | None = None,
     retry: RetryPolicy | None = None,
     pool_size: int = 32,
 ) -> Source:
-    """Build a source from ``{"type": "s3" | "oss" | "local" | "http", …}`` (the options above).
-
-    ``credentials`` are asked for before every S3 request and win over the connection's.
-    """
+    """Build a source from ``{"type": "s3" | "oss" | "local" | "http", …}`` (the options above)."""
     kind, given = _split(data, "source", SOURCES)
     options: Any = parse_options(SOURCES[kind], given, "source")
     if kind == "local":
@@ -132,7 +125,7 @@ def open_source(
             retry=retry,
         )
     if kind == "s3":
-        s3 = S3Client(_need(connection, "source"), credentials=credentials, retry=retry, pool_size=pool_size)
+        s3 = S3Client(_need(connection, "source"), retry=retry, pool_size=pool_size)
         return S3Source(
             s3,
             options.bucket,
@@ -149,7 +142,6 @@ def open_target(
     data: Mapping[str, Any],
     connection: ConnectionInfo | None = None,
     *,
-    credentials: CredentialsFrom | None = None,
     retry: RetryPolicy | None = None,
     pool_size: int = 32,
 ) -> Target:
@@ -159,7 +151,7 @@ def open_target(
     if kind == "local":
         return LocalTarget(options.path)
     if kind == "s3":
-        s3 = S3Client(_need(connection, "target"), credentials=credentials, retry=retry, pool_size=pool_size)
+        s3 = S3Client(_need(connection, "target"), retry=retry, pool_size=pool_size)
         return S3Target(s3, options.bucket, options.prefix, exclusive=options.exclusive)
     oss = OssTransferClient(_need(connection, "target"), retry=retry, pool_size=pool_size)
     return OssTarget(oss, options.bucket, options.prefix, server_copy=options.server_copy)

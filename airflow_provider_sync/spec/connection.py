@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ConnectionInfo", "Secret"]
+__all__ = ["ConnectionInfo", "Credentials", "Secret"]
 
 
 class Secret:
@@ -40,11 +40,22 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """What signs a request; ``security_token`` is empty unless the key is a temporary one (STS)."""
+
+    access_key_id: str
+    access_key_secret: Secret
+    security_token: Secret = field(default_factory=lambda: Secret(""))
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionInfo:
     """One service, resolved: what a hook makes of an Airflow connection, or a test of literals.
 
     ``kind`` is the connection type (``tablestore``, ``oss``, ``aws`` …); ``extra`` holds what only that
-    kind knows (``instance`` for Tablestore, ``bucket`` for OSS).
+    kind knows (``instance`` for Tablestore, ``bucket`` for OSS). ``renew`` returns credentials that are valid
+    now, and wins over the key and token that are here: those of a role run out under a long task. It is asked
+    before every request, by many threads.
     """
 
     kind: str
@@ -54,3 +65,9 @@ class ConnectionInfo:
     security_token: Secret = field(default_factory=lambda: Secret(""))
     region: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    renew: Callable[[], Credentials] | None = field(default=None, repr=False, compare=False)
+
+    def credentials(self) -> Callable[[], Credentials]:
+        """Return what to ask before every request."""
+        fixed = Credentials(self.access_key_id, self.access_key_secret, self.security_token)
+        return self.renew or (lambda: fixed)

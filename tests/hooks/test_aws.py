@@ -34,30 +34,33 @@ def connection(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
 
 def test_endpoint_region_and_keys_come_from_amazons_connection(connection: Any) -> None:
     connection(endpoint_url="http://127.0.0.1:9000", region_name="eu-west-1", aws_session_token="a-token")
-    info, credentials = resolve_s3("my_aws")
+    info = resolve_s3("my_aws")
     assert (info.kind, info.endpoint, info.region) == ("aws", "http://127.0.0.1:9000", "eu-west-1")
-    now = credentials()
-    assert (now.key_id, now.secret.reveal(), now.token.reveal()) == ("AKIA", "the-secret", "a-token")
-    assert credentials() is now
+    renew = info.credentials()
+    now = renew()
+    assert (now.access_key_id, now.access_key_secret.reveal(), now.security_token.reveal()) == (
+        "AKIA",
+        "the-secret",
+        "a-token",
+    )
+    assert renew() is now
     assert "the-secret" not in repr(now)
 
 
 def test_the_endpoint_of_the_service_alone_counts(connection: Any) -> None:
     connection(service_config={"s3": {"endpoint_url": "https://s3.example.com"}})
-    assert resolve_s3("my_aws")[0].endpoint == "https://s3.example.com"
+    assert resolve_s3("my_aws").endpoint == "https://s3.example.com"
 
 
 @pytest.mark.parametrize(("style", "path_style"), [("path", True), ("virtual", False)])
 def test_the_addressing_style_is_amazons(connection: Any, style: str, path_style: bool) -> None:
     connection(config_kwargs={"s3": {"addressing_style": style}}, region_name="eu-west-1")
-    info, credentials = resolve_s3("my_aws")
-    assert S3Settings.of(info, credentials).path_style is path_style
+    assert S3Settings.of(resolve_s3("my_aws")).path_style is path_style
 
 
 def test_amazons_own_address_follows_from_the_region(connection: Any) -> None:
     connection(region_name="ap-northeast-1")
-    info, credentials = resolve_s3("my_aws")
-    assert S3Settings.of(info, credentials).host_of("photos") == "photos.s3.ap-northeast-1.amazonaws.com"
+    assert S3Settings.of(resolve_s3("my_aws")).host_of("photos") == "photos.s3.ap-northeast-1.amazonaws.com"
 
 
 def test_a_connection_that_is_not_there_is_not_replaced_by_the_machines_own_keys(connection: Any) -> None:
@@ -73,6 +76,6 @@ def test_a_connection_of_another_type_is_refused(connection: Any) -> None:
 
 def test_no_keys_anywhere_is_said(connection: Any) -> None:
     connection(login=None)
-    _, credentials = resolve_s3("my_aws")
+    renew = resolve_s3("my_aws").credentials()
     with pytest.raises((ConfigError, TransientError), match="my_aws"):
-        credentials()
+        renew()

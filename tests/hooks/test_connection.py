@@ -2,14 +2,23 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+import urllib.request
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import Connection
 
-from airflow_provider_sync.errors import ConfigError, TransientError
+from airflow_provider_sync.clients import credentials
+from airflow_provider_sync.clients.oss import OssClient
+from airflow_provider_sync.clients.tablestore.client import TablestoreClient
+from airflow_provider_sync.engine.retry import RetryPolicy
+from airflow_provider_sync.errors import AccessDeniedError, ConfigError, TransientError
 from airflow_provider_sync.hooks.connection import connection_info, resolve_connection
+from airflow_provider_sync.localcloud.http import Server
+from airflow_provider_sync.localcloud.oss.server import OssService
+from airflow_provider_sync.localcloud.tablestore.server import TablestoreService
 from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
 
 
@@ -138,26 +147,40 @@ def test_an_id_is_looked_up_in_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_connection("orders", ("oss",)).endpoint == "https://h"
 
 
-def test_roles_are_asked_for_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
+class Library:
+    """Stands for Alibaba's credentials library: ``now`` is what it answers, ``asked`` how it was set up."""
 
-    class Client:
-        def __init__(self, config: Any = None) -> None:
-            asked.append(vars(config) if config else {})
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.now = ("STS.x", "hush-hush", "token")
 
-        def get_credential(self) -> Any:
-            return SimpleNamespace(
-                get_access_key_id=lambda: "STS.x",
-                get_access_key_secret=lambda: "secret",
-                get_security_token=lambda: "token",
-            )
+    def client(self, config: Any = None) -> Any:
+        self.asked.append(vars(config) if config else {})
+        return SimpleNamespace(get_credential=self._get)
 
+    def _get(self) -> Any:
+        key_id, secret, token = self.now
+        return SimpleNamespace(
+            get_access_key_id=lambda: key_id,
+            get_access_key_secret=lambda: secret,
+            get_security_token=lambda: token,
+        )
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Library:
+    found = Library()
     client, models = ModuleType("client"), ModuleType("models")
-    client.Client = Client  # type: ignore[attr-defined]
+    client.Client = found.client  # type: ignore[attr-defined]
     models.Config = SimpleNamespace  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "alibabacloud_credentials", ModuleType("alibabacloud_credentials"))
     monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", client)
     monkeypatch.setitem(sys.modules, "alibabacloud_credentials.models", models)
+    monkeypatch.setattr(credentials, "_clients", {})  # it has none of another test
+    return found
+
+
+def test_roles_are_asked_for_credentials(library: Library) -> None:
     found = info(
         conn_type="oss",
         host="h",
@@ -165,7 +188,7 @@ def test_roles_are_asked_for_credentials(monkeypatch: pytest.MonkeyPatch) -> Non
         password="shh",
         extra={"auth_type": "ram_role_arn", "role_arn": "acs:ram::1:role/x"},
     )
-    assert asked == [
+    assert library.asked == [
         {
             "type": "ram_role_arn",
             "role_arn": "acs:ram::1:role/x",
@@ -174,6 +197,63 @@ def test_roles_are_asked_for_credentials(monkeypatch: pytest.MonkeyPatch) -> Non
         }
     ]
     assert (found.access_key_id, found.security_token) == ("STS.x", Secret("token"))
+    assert "hush-hush" not in repr(found.credentials()())
+
+
+ROLE = {"auth_type": "ecs_ram_role", "role_name": "etl", "region": "cn-hangzhou", "path_style": True}
+
+
+def test_a_token_that_runs_out_in_the_middle_of_a_task_is_renewed_for_oss(library: Library) -> None:
+    service = OssService({"key": "secret"}, buckets=["lake"], region="cn-hangzhou")
+    with Server(service) as server:
+
+        def issue(name: str, expires: float) -> None:
+            library.now = (f"STS.{name}", f"{name}-secret", f"{name}-token")
+            data = dict(zip(("access_key_id", "access_key_secret", "token"), library.now, strict=True))
+            body = json.dumps({**data, "expires": expires}).encode()
+            with urllib.request.urlopen(f"{server.url}/_control/sts", body):  # noqa: S310 - our own server
+                pass
+
+        issue("first", expires=time.time() + 3600)
+        found = info(("oss",), conn_type="oss", host=server.url, extra=ROLE)
+        client = OssClient(found, retry=RetryPolicy(attempts=1))
+        client.put("lake", "k", b"1")
+        assert [one.key for one in client.list_objects("lake")] == ["k"]
+        kept = library.now
+        issue("first", expires=time.time() - 1)
+        library.now = kept
+        with pytest.raises(AccessDeniedError, match="SecurityTokenExpired"):
+            client.put("lake", "k", b"2")
+        issue("second", expires=time.time() + 3600)
+        client.put("lake", "k", b"3")
+        assert [one.key for one in client.list_objects("lake")] == ["k"]
+        assert client.get("lake", "k") == b"3"
+        client.close()
+
+
+def test_a_token_that_runs_out_in_the_middle_of_a_task_is_renewed_for_tablestore(library: Library) -> None:
+    keys, tokens = {"STS.first": "first-secret"}, {"STS.first": "first-token"}
+    service = TablestoreService(keys, sts_tokens=tokens)
+    with Server(service) as server:
+        library.now = ("STS.first", "first-secret", "first-token")
+        extra = {**ROLE, "instance": "orders"}
+        found = info(("tablestore",), conn_type="tablestore", host=server.url, extra=extra)
+        with TablestoreClient(found, retry=RetryPolicy(attempts=1)) as client:
+            assert client.list_tables() == []
+            service._access_keys.clear()
+            service._access_keys["STS.second"] = "second-secret"
+            service._sts_tokens["STS.second"] = "second-token"
+            with pytest.raises(AccessDeniedError):
+                client.list_tables()
+            library.now = ("STS.second", "second-secret", "second-token")
+            assert client.list_tables() == []
+
+
+def test_a_token_that_cannot_be_had_is_worth_another_try(library: Library) -> None:
+    found = info(("oss",), conn_type="oss", host="h", extra=ROLE)
+    library.now = ()  # type: ignore[assignment] # unpacking it fails, as the library may fail in any way
+    with pytest.raises(TransientError, match="connection here: no credentials of type ecs_ram_role"):
+        found.credentials()()
 
 
 def test_a_role_without_the_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

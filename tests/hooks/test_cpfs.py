@@ -5,7 +5,7 @@ import json
 import pytest
 from airflow.sdk import Connection
 
-from airflow_provider_sync.clients.nas.credentials import fingerprint
+from airflow_provider_sync.clients.credentials import fingerprint
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.hooks.connection import connection_info
 from airflow_provider_sync.hooks.cpfs import CpfsHook

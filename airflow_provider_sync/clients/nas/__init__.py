@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from airflow_provider_sync.clients.credentials import credential_client
 from airflow_provider_sync.clients.nas.client import NasClient
-from airflow_provider_sync.clients.nas.credentials import credential_client
 from airflow_provider_sync.clients.nas.errors import StatusConflictError, TokenReusedError, translate
 from airflow_provider_sync.clients.nas.model import (
     Condition,

@@ -12,12 +12,12 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_provider_sync.clients.nas.credentials import credential_client, fingerprint
+from airflow_provider_sync.clients.credentials import credential_client, fingerprint
 from airflow_provider_sync.clients.nas.errors import translate
 from airflow_provider_sync.clients.nas.quotas import Quotas
 from airflow_provider_sync.clients.nas.settings import NasSettings
 from airflow_provider_sync.engine.retry import RetryPolicy
-from airflow_provider_sync.errors import ConfigError, CorruptDataError
+from airflow_provider_sync.errors import ConfigError, CorruptDataError, ThrottledError
 from airflow_provider_sync.spec.connection import ConnectionInfo
 
 __all__ = ["NasSession"]
@@ -59,7 +59,10 @@ class NasSession:
             try:
                 return method(request).body
             except Exception as error:
-                raise translate(error, what) from error
+                meant = translate(error, what)
+                if isinstance(meant, ThrottledError) and meant.retry_after is None:
+                    self._quotas.slow_down(operation)
+                raise meant from error
 
         return self._retry.call(once, what=what)
 

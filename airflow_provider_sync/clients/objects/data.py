@@ -9,6 +9,7 @@ import io
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from airflow_provider_sync.clients.objects.errors import ClockSkewError
 from airflow_provider_sync.clients.wire import Answer, Body, HttpPool, WireError
 from airflow_provider_sync.errors import SyncError
 
-__all__ = ["DataPlane", "Dialect", "Place", "SkewClock"]
+__all__ = ["DataPlane", "Dialect", "Place", "SkewClock", "Unsigned"]
 
 _ERROR_STATUS = 300
 
@@ -61,6 +62,17 @@ class Place(Protocol):
         """Return the host that serves a bucket."""
 
 
+@dataclass(slots=True)
+class Unsigned:
+    """A request before its signature; ``headers`` has lower-case names, ``bucket`` is empty for the service."""
+
+    method: str
+    bucket: str
+    key: str
+    params: Mapping[str, str]
+    headers: dict[str, str]
+
+
 class Dialect(ABC):
     """What one service says in its own way; safe for threads.
 
@@ -74,18 +86,8 @@ class Dialect(ABC):
     place: Place
 
     @abstractmethod
-    def sign(
-        self,
-        method: str,
-        bucket: str,
-        key: str,
-        params: Mapping[str, str],
-        headers: dict[str, str],
-        *,
-        has_body: bool,
-        now: float,
-    ) -> str:
-        """Add the signature to ``headers`` (lower-case names) and return the target: path and query as sent."""
+    def sign(self, request: Unsigned, *, has_body: bool, now: float) -> str:
+        """Add the signature to the request's headers and return the target: path and query as sent."""
 
     @abstractmethod
     def error(self, answer: Answer, operation: str) -> SyncError:
@@ -122,12 +124,10 @@ class DataPlane:
         pool = self._pools.get(host) or self._open(host)
 
         def once() -> Answer:
-            sent = dict(headers or {})
-            target = self.dialect.sign(
-                method, bucket, key, params or {}, sent, has_body=body is not None, now=self._clock.now()
-            )
+            request = Unsigned(method, bucket, key, params or {}, dict(headers or {}))
+            target = self.dialect.sign(request, has_body=body is not None, now=self._clock.now())
             try:
-                return pool.request(method, target, sent, body)
+                return pool.request(method, target, request.headers, body)
             except WireError as error:
                 raise WireError(f"{operation}: {error}") from error
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_sync.errors import ConfigError
-from airflow_provider_sync.spec.connection import ConnectionInfo
+from airflow_provider_sync.spec.connection import ConnectionInfo, Credentials
 
-__all__ = ["flag_of", "is_ip_address", "split_endpoint", "timeout_of"]
+__all__ = ["credentials_of", "flag_of", "is_ip_address", "split_endpoint", "timeout_of"]
 
 _DEFAULT_TIMEOUT = 60.0
+
+
+def credentials_of(connection: ConnectionInfo) -> Callable[[], Credentials]:
+    """Return what to ask before every request; a connection that has neither key nor role raises ConfigError."""
+    if connection.renew is None:
+        for name in ("access_key_id", "access_key_secret"):
+            if not getattr(connection, name):
+                raise ConfigError(f"connection.{name}", reason="missing", cure="set it in the connection")
+    return connection.credentials()
 
 
 def split_endpoint(endpoint: str) -> tuple[str, str, int | None]:

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from xml.etree import ElementTree as ET
 
 from airflow_provider_sync.clients.objects.answers import retry_after
-from airflow_provider_sync.clients.objects.data import SkewClock
+from airflow_provider_sync.clients.objects.data import SkewClock, Unsigned
 from airflow_provider_sync.clients.objects.errors import ClockSkewError
 from airflow_provider_sync.clients.oss.errors import translate
 from airflow_provider_sync.clients.oss.model import BucketInfo, Listed, Upload
 from airflow_provider_sync.clients.oss.settings import OssSettings
-from airflow_provider_sync.clients.oss.signer import Unsigned, sign
+from airflow_provider_sync.clients.oss.signer import sign
 from airflow_provider_sync.engine.retry import RetryPolicy
 from airflow_provider_sync.errors import PermanentError, TransientError
 

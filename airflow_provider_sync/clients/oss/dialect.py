@@ -7,11 +7,11 @@ import binascii
 from collections.abc import Mapping
 
 from airflow_provider_sync.clients.objects.answers import error_fields, retry_after
-from airflow_provider_sync.clients.objects.data import Dialect
+from airflow_provider_sync.clients.objects.data import Dialect, Unsigned
 from airflow_provider_sync.clients.objects.errors import NoSuchKeyError
 from airflow_provider_sync.clients.oss.errors import translate
 from airflow_provider_sync.clients.oss.settings import OssSettings
-from airflow_provider_sync.clients.oss.signer import Unsigned, quote_key, quote_query, sign
+from airflow_provider_sync.clients.oss.signer import quote_key, quote_query, sign
 from airflow_provider_sync.clients.wire import Answer
 from airflow_provider_sync.errors import SyncError
 
@@ -30,22 +30,14 @@ class OssDialect(Dialect):
     def __init__(self, settings: OssSettings) -> None:
         self.place = settings
 
-    def sign(
-        self,
-        method: str,
-        bucket: str,
-        key: str,
-        params: Mapping[str, str],
-        headers: dict[str, str],
-        *,
-        has_body: bool,
-        now: float,
-    ) -> str:
+    def sign(self, request: Unsigned, *, has_body: bool, now: float) -> str:
         """Sign; the payload is never hashed."""
         del has_body
-        sign(Unsigned(method, bucket, key, params, headers), self.place, now=now)
-        path = f"/{bucket}/{quote_key(key)}" if self.place.path_style else f"/{quote_key(key)}"
-        query = quote_query(params)
+        sign(request, self.place, now=now)
+        path = f"/{quote_key(request.key)}"
+        if self.place.path_style:
+            path = f"/{request.bucket}{path}"
+        query = quote_query(request.params)
         return f"{path}?{query}" if query else path
 
     def error(self, answer: Answer, operation: str) -> SyncError:

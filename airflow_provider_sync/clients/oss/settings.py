@@ -7,30 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_sync.clients.objects.settings import (
+    credentials_of,
     flag_of,
     is_ip_address,
     split_endpoint,
     timeout_of,
 )
 from airflow_provider_sync.errors import ConfigError
-from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
+from airflow_provider_sync.spec.connection import ConnectionInfo, Credentials
 
-__all__ = ["Credentials", "OssSettings"]
+__all__ = ["OssSettings"]
 
 _REGION_IN_HOST = (
     re.compile(r"^(?:s3\.)?oss-(?P<region>[a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com$"),
     re.compile(r"^(?P<region>[a-z0-9-]+)\.oss\.aliyuncs\.com$"),
 )
 _NO_REGION = {"accelerate", "accelerate-overseas"}
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What signs a request; ``token`` is empty unless the key is a temporary one (STS)."""
-
-    key_id: str
-    secret: Secret
-    token: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +47,7 @@ class OssSettings:
     @classmethod
     def of(cls, connection: ConnectionInfo) -> OssSettings:
         """Check a connection; errors name ``connection.<field>``."""
-        if not connection.access_key_id:
-            raise ConfigError("connection.access_key_id", reason="missing", cure="set it in the connection")
-        if not connection.access_key_secret:
-            raise ConfigError(
-                "connection.access_key_secret", reason="missing", cure="set it in the connection"
-            )
+        credentials = credentials_of(connection)
         if not connection.endpoint:
             raise ConfigError(
                 "connection.endpoint",
@@ -79,9 +66,6 @@ class OssSettings:
                 allowed="a region such as 'cn-hangzhou'",
                 cure="set it: V4 signatures contain it",
             )
-        current = Credentials(
-            connection.access_key_id, connection.access_key_secret, connection.security_token
-        )
         return cls(
             scheme=scheme,
             host=host,
@@ -90,7 +74,7 @@ class OssSettings:
             path_style=flag_of(connection, "path_style", default=host == "localhost" or is_ip_address(host)),
             signature_v1=version == "v1",
             timeout=timeout_of(connection),
-            credentials=lambda: current,
+            credentials=credentials,
         )
 
     @property

@@ -11,15 +11,16 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import quote
 
-from airflow_provider_sync.clients.oss.settings import Credentials, OssSettings
+from airflow_provider_sync.clients.objects.data import Unsigned
+from airflow_provider_sync.clients.oss.settings import OssSettings
+from airflow_provider_sync.spec.connection import Credentials
 
-__all__ = ["Unsigned", "quote_key", "quote_query", "sign", "sign_v1", "sign_v4"]
+__all__ = ["quote_key", "quote_query", "sign", "sign_v1", "sign_v4"]
 
 _ALGORITHM = "OSS4-HMAC-SHA256"
 _PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -60,17 +61,6 @@ def _date_time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-@dataclass(slots=True)
-class Unsigned:
-    """A request before its signature; ``headers`` has lower-case names, ``bucket`` is empty for the service."""
-
-    method: str
-    bucket: str
-    key: str
-    params: Mapping[str, str]
-    headers: dict[str, str]
-
-
 def sign(request: Unsigned, settings: OssSettings, *, now: float) -> None:
     """Sign with the settings' current credentials, by the version that they ask for."""
     if settings.signature_v1:
@@ -86,8 +76,8 @@ def sign_v4(request: Unsigned, credentials: Credentials, *, region: str, now: fl
     date = date_time[:8]
     headers["x-oss-date"] = date_time
     headers["x-oss-content-sha256"] = _PAYLOAD
-    if credentials.token:
-        headers["x-oss-security-token"] = credentials.token.reveal()
+    if credentials.security_token:
+        headers["x-oss-security-token"] = credentials.security_token.reveal()
     signed = sorted(
         (name, value)
         for name, value in headers.items()
@@ -105,19 +95,21 @@ def sign_v4(request: Unsigned, credentials: Credentials, *, region: str, now: fl
     )
     scope = f"{date}/{region}/oss/{_TERMINATOR}"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    signing_key = _signing_key(credentials.secret.reveal(), date, region)
+    signing_key = _signing_key(credentials.access_key_secret.reveal(), date, region)
     signature = hmac.digest(
         signing_key, f"{_ALGORITHM}\n{date_time}\n{scope}\n{digest}".encode(), "sha256"
     ).hex()
-    headers["authorization"] = f"{_ALGORITHM} Credential={credentials.key_id}/{scope},Signature={signature}"
+    headers["authorization"] = (
+        f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope},Signature={signature}"
+    )
 
 
 def sign_v1(request: Unsigned, credentials: Credentials, *, now: float) -> None:
     """Add date, token and ``Authorization`` of the old scheme (HMAC-SHA1) to the headers."""
     headers = request.headers
     headers["date"] = formatdate(now, usegmt=True)
-    if credentials.token:
-        headers["x-oss-security-token"] = credentials.token.reveal()
+    if credentials.security_token:
+        headers["x-oss-security-token"] = credentials.security_token.reveal()
     oss_headers = "".join(
         f"{name}:{value.strip()}\n" for name, value in sorted(headers.items()) if name.startswith("x-oss-")
     )
@@ -134,5 +126,5 @@ def sign_v1(request: Unsigned, credentials: Credentials, *, now: float) -> None:
             oss_headers + resource,
         ]
     )
-    digest = hmac.digest(credentials.secret.reveal().encode(), text.encode(), "sha1")
-    headers["authorization"] = f"OSS {credentials.key_id}:{base64.b64encode(digest).decode('ascii')}"
+    digest = hmac.digest(credentials.access_key_secret.reveal().encode(), text.encode(), "sha1")
+    headers["authorization"] = f"OSS {credentials.access_key_id}:{base64.b64encode(digest).decode('ascii')}"

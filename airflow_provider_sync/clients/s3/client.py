@@ -18,7 +18,7 @@ from airflow_provider_sync.clients.objects.data import DataPlane, SkewClock
 from airflow_provider_sync.clients.objects.errors import NoSuchUploadError
 from airflow_provider_sync.clients.objects.model import Part, Stored
 from airflow_provider_sync.clients.s3.dialect import S3Dialect
-from airflow_provider_sync.clients.s3.settings import Credentials, S3Settings
+from airflow_provider_sync.clients.s3.settings import S3Settings
 from airflow_provider_sync.clients.wire import Answer
 from airflow_provider_sync.engine.retry import RetryPolicy
 from airflow_provider_sync.spec.connection import ConnectionInfo
@@ -31,7 +31,7 @@ _Buffer = bytes | bytearray | memoryview
 class S3Client(ObjectClient):
     """A client for one service; safe for threads.
 
-    ``credentials`` is asked before every request and wins over the connection's. Bodies that are written are
+    Bodies that are written are
     protected by Content-MD5, which the service checks (documented; its own CRC-64 has another polynomial than
     OSS's). Methods raise the errors of :mod:`airflow_provider_sync.clients.s3.errors`.
     """
@@ -40,12 +40,11 @@ class S3Client(ObjectClient):
         self,
         connection: ConnectionInfo,
         *,
-        credentials: Callable[[], Credentials] | None = None,
         retry: RetryPolicy | None = None,
         clock: Callable[[], float] = time.time,
         pool_size: int = 32,
     ) -> None:
-        dialect = S3Dialect(S3Settings.of(connection, credentials))
+        dialect = S3Dialect(S3Settings.of(connection))
         super().__init__(DataPlane(dialect, SkewClock(clock), pool_size), retry or RetryPolicy())
 
     def get_tagging(self, bucket: str, key: str) -> dict[str, str]:

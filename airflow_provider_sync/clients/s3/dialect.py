@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_sync.clients.objects.answers import error_fields, retry_after
-from airflow_provider_sync.clients.objects.data import Dialect
+from airflow_provider_sync.clients.objects.data import Dialect, Unsigned
 from airflow_provider_sync.clients.s3.errors import translate
 from airflow_provider_sync.clients.s3.settings import S3Settings
 from airflow_provider_sync.clients.s3.signer import (
@@ -33,27 +33,17 @@ class S3Dialect(Dialect):
     def __init__(self, settings: S3Settings) -> None:
         self.place = settings
 
-    def sign(
-        self,
-        method: str,
-        bucket: str,
-        key: str,
-        params: Mapping[str, str],
-        headers: dict[str, str],
-        *,
-        has_body: bool,
-        now: float,
-    ) -> str:
+    def sign(self, request: Unsigned, *, has_body: bool, now: float) -> str:
         """Sign, the host with the rest; the payload is not hashed: Content-MD5 protects it where it matters."""
-        settings = self.place
-        headers["host"] = settings.authority_of(bucket)
+        settings, bucket, key = self.place, request.bucket, request.key
+        request.headers["host"] = settings.authority_of(bucket)
         path = quote_path(f"/{bucket}/{key}" if settings.path_style else f"/{key}")
-        query = quote_query(params)
+        query = quote_query(request.params)
         sign(
-            method,
+            request.method,
             path,
             query,
-            headers,
+            request.headers,
             settings.credentials(),
             region=settings.region,
             payload=UNSIGNED_PAYLOAD if has_body else EMPTY_PAYLOAD,

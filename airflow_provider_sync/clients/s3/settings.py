@@ -6,16 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_sync.clients.objects.settings import (
+    credentials_of,
     flag_of,
     is_ip_address,
     split_endpoint,
     timeout_of,
 )
-from airflow_provider_sync.clients.oss.settings import Credentials
-from airflow_provider_sync.errors import ConfigError
-from airflow_provider_sync.spec.connection import ConnectionInfo
+from airflow_provider_sync.spec.connection import ConnectionInfo, Credentials
 
-__all__ = ["Credentials", "S3Settings"]
+__all__ = ["S3Settings"]
 
 _DEFAULT_REGION = "us-east-1"
 
@@ -38,25 +37,13 @@ class S3Settings:
     credentials: Callable[[], Credentials]
 
     @classmethod
-    def of(
-        cls, connection: ConnectionInfo, credentials: Callable[[], Credentials] | None = None
-    ) -> S3Settings:
-        """Check a connection; errors name ``connection.<field>``.
-
-        ``credentials`` is asked before every request and wins over the connection's own (temporary
-        credentials are renewed so).
-        """
-        if credentials is None:
-            for name in ("access_key_id", "access_key_secret"):
-                if not getattr(connection, name):
-                    raise ConfigError(f"connection.{name}", reason="missing", cure="set it in the connection")
+    def of(cls, connection: ConnectionInfo) -> S3Settings:
+        """Check a connection; errors name ``connection.<field>``."""
+        credentials = credentials_of(connection)
         region = connection.region or _DEFAULT_REGION
         suffix = ".cn" if region.startswith("cn-") else ""
         endpoint = connection.endpoint or f"https://s3.{region}.amazonaws.com{suffix}"
         scheme, host, port = split_endpoint(endpoint)
-        current = Credentials(
-            connection.access_key_id, connection.access_key_secret, connection.security_token
-        )
         return cls(
             scheme=scheme,
             host=host,
@@ -64,7 +51,7 @@ class S3Settings:
             region=region,
             path_style=flag_of(connection, "path_style", default=_is_foreign(host)),
             timeout=timeout_of(connection),
-            credentials=credentials or (lambda: current),
+            credentials=credentials,
         )
 
     def host_of(self, bucket: str) -> str:

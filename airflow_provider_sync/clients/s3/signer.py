@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import quote
 
-from airflow_provider_sync.clients.s3.settings import Credentials
+from airflow_provider_sync.spec.connection import Credentials
 
 __all__ = ["EMPTY_PAYLOAD", "UNSIGNED_PAYLOAD", "quote_path", "quote_query", "sign"]
 
@@ -62,16 +62,16 @@ def sign(
     date = date_time[:8]
     headers["x-amz-date"] = date_time
     headers["x-amz-content-sha256"] = payload
-    if credentials.token:
-        headers["x-amz-security-token"] = credentials.token.reveal()
+    if credentials.security_token:
+        headers["x-amz-security-token"] = credentials.security_token.reveal()
     names = sorted(headers)
     signed = ";".join(names)
     lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
     canonical = f"{method}\n{path}\n{query}\n{lines}\n{signed}\n{payload}"
     scope = f"{date}/{region}/s3/{_TERMINATOR}"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    key = _signing_key(credentials.secret.reveal(), date, region)
+    key = _signing_key(credentials.access_key_secret.reveal(), date, region)
     signature = hmac.digest(key, f"{_ALGORITHM}\n{date_time}\n{scope}\n{digest}".encode(), "sha256").hex()
     headers["authorization"] = (
-        f"{_ALGORITHM} Credential={credentials.key_id}/{scope},SignedHeaders={signed},Signature={signature}"
+        f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope},SignedHeaders={signed},Signature={signature}"
     )

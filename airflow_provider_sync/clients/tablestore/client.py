@@ -32,7 +32,7 @@ from airflow_provider_sync.clients.tablestore.descriptions import (
 from airflow_provider_sync.clients.tablestore.messages import Direction, KeyType, OperationType
 from airflow_provider_sync.clients.tablestore.rows import PrimaryKey, Row
 from airflow_provider_sync.clients.tablestore.settings import read_settings
-from airflow_provider_sync.clients.tablestore.signer import Credentials, CredentialsProvider, Signer
+from airflow_provider_sync.clients.tablestore.signer import Signer
 from airflow_provider_sync.clients.tablestore.transport import Transport
 from airflow_provider_sync.clients.tablestore.writes import encode_change, set_condition, write_batch
 from airflow_provider_sync.engine.retry import RetryPolicy
@@ -45,8 +45,7 @@ __all__ = ["TablestoreClient"]
 class TablestoreClient:
     """One instance, over a pool of connections that threads may share.
 
-    ``clock`` gives seconds since the epoch and dates the signatures. ``credentials`` is asked before every
-    request; without it the connection's own key is used. A bad connection raises
+    ``clock`` gives seconds since the epoch and dates the signatures. A bad connection raises
     :class:`~airflow_provider_sync.errors.ConfigError` here.
     """
 
@@ -57,11 +56,9 @@ class TablestoreClient:
         retry: RetryPolicy,
         pool_size: int = 16,
         clock: Callable[[], float] = time.time,
-        credentials: CredentialsProvider | None = None,
     ) -> None:
-        settings = read_settings(connection, needs_key=credentials is None)
-        own = Credentials(connection.access_key_id, connection.access_key_secret, connection.security_token)
-        signer = Signer(settings.instance, credentials or (lambda: own), region=settings.region)
+        settings = read_settings(connection)
+        signer = Signer(settings.instance, connection.credentials(), region=settings.region)
         self.instance = settings.instance
         self._transport = Transport(settings, signer, retry=retry, pool_size=pool_size, clock=clock)
 

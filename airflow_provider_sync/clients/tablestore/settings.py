@@ -31,7 +31,7 @@ class Settings:
     verify_answers: bool
 
 
-def read_settings(connection: ConnectionInfo, *, needs_key: bool = True) -> Settings:
+def read_settings(connection: ConnectionInfo) -> Settings:
     """Check a connection; ``instance`` and ``region`` default to what a public endpoint's host name says.
 
     Raise :class:`ConfigError` naming the field. ``extra`` may hold ``instance``, ``timeout`` (seconds, 50 by
@@ -55,7 +55,7 @@ def read_settings(connection: ConnectionInfo, *, needs_key: bool = True) -> Sett
             allowed="the name of the Tablestore instance",
             cure="set it",
         )
-    _check_key(connection, needs_key=needs_key)
+    _check_key(connection)
     timeout = connection.extra.get("timeout", _DEFAULT_TIMEOUT)
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
         raise ConfigError("connection.extra.timeout", timeout, allowed="seconds above 0")
@@ -71,7 +71,7 @@ def read_settings(connection: ConnectionInfo, *, needs_key: bool = True) -> Sett
     )
 
 
-def _check_key(connection: ConnectionInfo, *, needs_key: bool) -> None:
+def _check_key(connection: ConnectionInfo) -> None:
     texts = {
         "access_key_id": connection.access_key_id,
         "access_key_secret": connection.access_key_secret.reveal(),
@@ -79,7 +79,7 @@ def _check_key(connection: ConnectionInfo, *, needs_key: bool) -> None:
         "region": connection.region,
     }
     for field, text in texts.items():
-        if needs_key and not text and field.startswith("access_key"):
+        if connection.renew is None and not text and field.startswith("access_key"):
             raise ConfigError(f"connection.{field}", reason="missing", cure="set the access key to sign with")
         if not _HEADER_TEXT.fullmatch(text):
             raise ConfigError(

@@ -16,25 +16,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from airflow_provider_sync.errors import AccessDeniedError
-from airflow_provider_sync.spec.connection import Secret
+from airflow_provider_sync.spec.connection import Credentials
 
-__all__ = ["Credentials", "CredentialsProvider", "SignedHeaders", "Signer", "derive_v4_key"]
+__all__ = ["SignedHeaders", "Signer", "derive_v4_key"]
 
 _API_VERSION = "2015-12-31"
 _OTS = "x-ots-"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """An access key, with a session token if it is a temporary one."""
-
-    access_key_id: str
-    access_key_secret: Secret
-    security_token: Secret = field(default_factory=lambda: Secret(""))
-
-
-CredentialsProvider = Callable[[], Credentials]
-"""Called for every request, so that temporary credentials can be renewed under a running job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +33,9 @@ class SignedHeaders:
 
 
 class Signer:
-    """Signs requests to one instance: v4 when the region is known, else v2."""
+    """Signs requests to one instance: v4 when the region is known, else v2; ``credentials`` are asked for each."""
 
-    def __init__(self, instance: str, credentials: CredentialsProvider, *, region: str = "") -> None:
+    def __init__(self, instance: str, credentials: Callable[[], Credentials], *, region: str = "") -> None:
         self.instance = instance
         self.region = region
         self._credentials = credentials

@@ -8,9 +8,9 @@ import oss2
 import pytest
 from oss2.http import Request
 
-from airflow_provider_sync.clients.oss.settings import Credentials
-from airflow_provider_sync.clients.oss.signer import Unsigned, quote_query, sign_v1, sign_v4
-from airflow_provider_sync.spec.connection import Secret
+from airflow_provider_sync.clients.objects.data import Unsigned
+from airflow_provider_sync.clients.oss.signer import quote_query, sign_v1, sign_v4
+from airflow_provider_sync.spec.connection import Credentials, Secret
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
 KEY = "sales/2026 Q1/数据+1.csv"

@@ -25,12 +25,11 @@ from airflow_provider_sync.clients.objects.errors import (
     NoSuchUploadError,
     PreconditionFailedError,
 )
-from airflow_provider_sync.clients.oss.settings import Credentials
 from airflow_provider_sync.clients.s3.client import S3Client
 from airflow_provider_sync.clients.s3.settings import S3Settings
 from airflow_provider_sync.engine.retry import RetryPolicy
 from airflow_provider_sync.errors import AccessDeniedError, ConfigError
-from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
+from airflow_provider_sync.spec.connection import ConnectionInfo, Credentials, Secret
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -54,7 +53,8 @@ def sdk(url: str) -> Any:
 
 
 def client_of(url: str, **options: Any) -> S3Client:
-    connection = ConnectionInfo("aws", url, KEY, Secret(SECRET), region=REGION)
+    renew = options.pop("renew", None)
+    connection = ConnectionInfo("aws", url, KEY, Secret(SECRET), region=REGION, renew=renew)
     return S3Client(connection, retry=RetryPolicy(attempts=2, base=0.001), **options)
 
 
@@ -166,7 +166,7 @@ def test_a_wrong_secret_is_refused(rclone):
 
 def test_credentials_are_asked_for_anew_each_time(rclone):
     answers = [Credentials(KEY, Secret(secret), Secret("")) for secret in ("wrong", SECRET)]
-    client = client_of(rclone, credentials=lambda: answers.pop(0))
+    client = client_of(rclone, renew=lambda: answers.pop(0))
     with pytest.raises(AccessDeniedError):
         client.list_page("bucket-none")
     with pytest.raises(NoSuchBucketError):

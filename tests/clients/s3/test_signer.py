@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from airflow_provider_sync.clients.s3.settings import Credentials
 from airflow_provider_sync.clients.s3.signer import EMPTY_PAYLOAD, quote_path, quote_query, sign
-from airflow_provider_sync.spec.connection import Secret
+from airflow_provider_sync.spec.connection import Credentials, Secret
 
 CREDENTIALS = Credentials("testAccessKeyId", Secret("testAccessKeySecret"), Secret(""))
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()

@@ -34,7 +34,6 @@ from airflow_provider_sync.clients.tablestore.rows import (
     Row,
     Value,
 )
-from airflow_provider_sync.clients.tablestore.signer import Credentials
 from airflow_provider_sync.engine.retry import RetryPolicy
 from airflow_provider_sync.errors import (
     AccessDeniedError,
@@ -44,7 +43,7 @@ from airflow_provider_sync.errors import (
     ThrottledError,
     TransientError,
 )
-from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
+from airflow_provider_sync.spec.connection import ConnectionInfo, Credentials, Secret
 
 Control = Callable[..., Any]
 KEY = (KeyColumn("pk1", KeyType.STRING), KeyColumn("pk2", KeyType.INTEGER))
@@ -285,10 +284,10 @@ def test_a_clock_that_is_off_is_refused_with_the_cure(connection: ConnectionInfo
 
 
 def test_credentials_may_come_from_a_provider(connection: ConnectionInfo, control: Control) -> None:
-    bare = replace(connection, access_key_id="", access_key_secret=Secret(""))
     provider = lambda: Credentials("ak", Secret("sk"), Secret("session"))  # noqa: E731 - one value
+    bare = replace(connection, access_key_id="", access_key_secret=Secret(""), renew=provider)
 
-    with TablestoreClient(bare, retry=RetryPolicy(attempts=1), credentials=provider) as client:
+    with TablestoreClient(bare, retry=RetryPolicy(attempts=1)) as client:
         assert client.list_tables() == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_sync.clients.tablestore.settings import read_settings
 from airflow_provider_sync.errors import ConfigError
-from airflow_provider_sync.spec.connection import ConnectionInfo, Secret
+from airflow_provider_sync.spec.connection import ConnectionInfo, Credentials, Secret
 
 
 def _connection(**changes: Any) -> ConnectionInfo:
@@ -60,7 +60,8 @@ def test_a_bad_secret_is_not_shown() -> None:
 
 
 def test_a_key_is_not_needed_where_credentials_come_from_elsewhere() -> None:
-    assert read_settings(_connection(access_key_id=""), needs_key=False).instance == "demo"
+    elsewhere = _connection(access_key_id="", renew=lambda: Credentials("id", Secret("secret")))
+    assert read_settings(elsewhere).instance == "demo"
 
 
 @pytest.mark.parametrize(

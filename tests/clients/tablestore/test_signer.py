@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_sync.clients.tablestore.signer import Credentials, Signer, derive_v4_key
+from airflow_provider_sync.clients.tablestore.signer import Signer, derive_v4_key
 from airflow_provider_sync.errors import AccessDeniedError
-from airflow_provider_sync.spec.connection import Secret
+from airflow_provider_sync.spec.connection import Credentials, Secret
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
 BODY = bytes.fromhex("0a03737263")

@@ -20,7 +20,7 @@ import pytest
 from airflow_provider_sync.clients.tablestore import messages
 from airflow_provider_sync.clients.tablestore.errors import OutcomeUnknownError
 from airflow_provider_sync.clients.tablestore.settings import Settings
-from airflow_provider_sync.clients.tablestore.signer import Credentials, Signer
+from airflow_provider_sync.clients.tablestore.signer import Signer
 from airflow_provider_sync.clients.tablestore.transport import Transport
 from airflow_provider_sync.engine.retry import RetryPolicy
 from airflow_provider_sync.errors import (
@@ -33,7 +33,7 @@ from airflow_provider_sync.errors import (
 )
 from airflow_provider_sync.localcloud.control import Control
 from airflow_provider_sync.localcloud.http import Request, Response, Server
-from airflow_provider_sync.spec.connection import Secret
+from airflow_provider_sync.spec.connection import Credentials, Secret
 
 BODY = b"\x0a\x01t"
 

@@ -113,7 +113,7 @@ def _make(settings: dict[str, Any]) -> Any:
         raise ConfigError(
             "connection",
             reason=f"signing in needs {error.name}, which is not installed",
-            cure="pip install 'airflow-provider-sync[cpfs]'",
+            cure="pip install 'airflow-provider-sync[credentials]'",
         ) from error
     try:
         if settings["type"] == "default":
