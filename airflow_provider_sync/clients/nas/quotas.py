@@ -2,12 +2,14 @@
 
 Documented, for each region, operation and account: the three operations on subtasks 100 times a second, all others
 120 times in 60 seconds. A bucket that holds b and refills at r lets at most b + 60 r through in any 60 seconds, so
-the defaults keep below the limits; other processes of the account are not known here, and what the service throttles
-all the same is tried again by the retry policy.
+the defaults keep below the limits. Other processes of the account are not known here: when the service throttles all
+the same, everybody in this process pauses, so that many processes together find the rate instead of running out of
+tries.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +19,10 @@ __all__ = ["SUBTASK_OPERATIONS", "Quotas", "TokenBucket"]
 SUBTASK_OPERATIONS = frozenset({"CreateDataFlowSubTask", "DescribeDataFlowSubTasks", "CancelDataFlowSubTask"})
 _SUBTASK_RATE, _SUBTASK_BURST = 80.0, 20
 _OTHER_RATE, _OTHER_BURST = 100.0 / 60.0, 20
+_SUBTASK_PAUSE, _OTHER_PAUSE = (
+    (0.5, 1.5),
+    (2.0, 6.0),
+)  # seconds, from and to: the service counts by second and minute
 
 
 class TokenBucket:
@@ -49,6 +55,12 @@ class TokenBucket:
         self._sleep(wait)
         return wait
 
+    def pause(self, seconds: float) -> None:
+        """Give no turn for so long, except to those who have theirs; pauses do not add up."""
+        with self._lock:
+            earliest = self._clock() + seconds + (self._burst - 1) / self._rate
+            self._full_at = max(self._full_at, earliest)
+
 
 class Quotas:
     """A bucket for each operation. ``shared`` gives one set for the whole process and user."""
@@ -65,11 +77,13 @@ class Quotas:
         other_burst: int = _OTHER_BURST,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        chance: random.Random | None = None,
     ) -> None:
         self._of_subtasks = (subtask_rate, subtask_burst)
         self._of_others = (other_rate, other_burst)
         self._clock = clock
         self._sleep = sleep
+        self._chance = chance or random.Random()
         self._buckets: dict[str, TokenBucket] = {}
         self._lock = threading.Lock()
 
@@ -85,10 +99,18 @@ class Quotas:
 
     def take(self, operation: str) -> float:
         """Wait until an operation may be asked; return the seconds waited."""
+        return self._bucket(operation).take()
+
+    def slow_down(self, operation: str) -> None:
+        """Pause an operation, because the service was asked too often without saying for how long."""
+        least, most = _SUBTASK_PAUSE if operation in SUBTASK_OPERATIONS else _OTHER_PAUSE
+        self._bucket(operation).pause(self._chance.uniform(least, most))
+
+    def _bucket(self, operation: str) -> TokenBucket:
         with self._lock:
             bucket = self._buckets.get(operation)
             if bucket is None:
                 rate, burst = self._of_subtasks if operation in SUBTASK_OPERATIONS else self._of_others
                 bucket = TokenBucket(rate, burst, clock=self._clock, sleep=self._sleep)
                 self._buckets[operation] = bucket
-        return bucket.take()
+            return bucket

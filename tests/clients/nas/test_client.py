@@ -279,7 +279,6 @@ def test_a_transient_fault_makes_no_second_subtask(cloud: Any, fault: dict[str, 
     assert [one["id"] for one in cloud.send("GET", "subtasks")] == [name]
     calls = cloud.asked("CreateDataFlowSubTask")
     assert [one["token"] for one in calls] == ["a", "a", "a"]
-    assert len(cloud.slept) == 2
 
 
 def test_a_repeated_cancel_is_one_cancel(cloud: Any) -> None:
@@ -298,11 +297,20 @@ def test_throttling_waits_as_long_as_it_is_told(cloud: Any) -> None:
     assert cloud.slept == [12.5]
 
 
+def test_one_who_is_throttled_slows_all_of_the_process(cloud: Any) -> None:
+    cloud.post("faults", operation="DescribeDataFlows", action="throttle")
+    assert list(cloud.client.list_dataflows(FS)) == []
+    cloud.slept.clear()
+    assert list(cloud.client.list_dataflows(FS)) == []
+    (pause,) = cloud.slept  # the clock of these quotas stands still
+    assert 2.0 <= pause <= 7.0
+
+
 def test_what_lasts_is_raised_as_it_is(cloud: Any) -> None:
     cloud.post("faults", operation="Describe.*", action="throttle", count=-1)
     with pytest.raises(ThrottledError, match=r"nas DescribeDataFlows .*Throttling\.User"):
         list(cloud.client.list_dataflows(FS))
-    assert len(cloud.slept) == 4
+    assert len(cloud.asked("DescribeDataFlows")) == 5
     nobody = NasClient(
         cloud.connection(endpoint="http://127.0.0.1:9"),
         retry=cloud.client._session._retry,

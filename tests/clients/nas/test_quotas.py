@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,20 @@ def test_operations_do_not_wait_for_each_other() -> None:
     assert quotas.take("DescribeDataFlows") == 0
     assert quotas.take("CreateDataFlow") == 0
     assert quotas.take("DescribeDataFlows") > 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "least", "most"), [("CreateDataFlowSubTask", 0.5, 1.5), ("DescribeDataFlows", 2.0, 6.0)]
+)
+def test_who_is_throttled_pauses_once_for_all(operation: str, least: float, most: float) -> None:
+    time = Time()
+    quotas = Quotas(clock=time.clock, sleep=time.sleep, chance=Random(1))
+    quotas.take(operation)
+    for _ in range(30):  # as many threads may be told
+        quotas.slow_down(operation)
+    assert least <= quotas.take(operation) <= most
+    assert quotas.take(operation) < 1  # and goes on at its rate
+    assert quotas.take("ModifyDataFlow") == 0
 
 
 def test_threads_share_one_bucket() -> None:
