@@ -23,6 +23,7 @@ from airflow_provider_sync.hooks._migration import (
 )
 from airflow_provider_sync.migration.spec import MigrationSpec
 from airflow_provider_sync.operators._migration_base import PLANNED_KEY, MigrationOperator
+from airflow_provider_sync.operators._observe import PROGRESS_KEY
 
 if TYPE_CHECKING:
     from airflow_provider_sync.engine.contract import Environment
@@ -186,7 +187,6 @@ class MigrationCopyOperator(MigrationOperator):
         """Run the slice's tasks, one after another; return their sums."""
         from airflow_provider_sync.migration.run import TaskRunner  # noqa: PLC0415 - not for parsing
 
-        del context
         planned = Planned.from_json(self.planned)
         request = request.named(planned.job)
         reports: list[TaskReport] = []
@@ -201,7 +201,7 @@ class MigrationCopyOperator(MigrationOperator):
                     report = runner.run(number)
                     reports.append(report)
                     log.info("%s", _line(report))
-        return self._result(planned, reports)
+        return self._result(context, planned, reports)
 
     def _limited(self, spec: MigrationSpec, slices: int) -> MigrationSpec:
         sharers = max(1, min(self.sharers or slices, slices))
@@ -212,20 +212,23 @@ class MigrationCopyOperator(MigrationOperator):
                 changes[name] = max(1, int(limit) // sharers)
         return replace(spec, **changes)
 
-    def _result(self, planned: Planned, reports: Sequence[TaskReport]) -> dict[str, Any]:
+    def _result(self, context: Context, planned: Planned, reports: Sequence[TaskReport]) -> dict[str, Any]:
+        names = ("objects", "copied", "skipped", "bytes", "noted", "resumed")
+        sums: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in names}
+        sums |= {"tasks": len(reports), "seconds": round(sum(one.seconds for one in reports), 3)}
         reasons: Counter[str] = Counter()
         for report in reports:
             reasons.update(report.reasons)
         if reasons:
+            # a task that fails returns nothing to XCom, and its failure is what people look at
+            context["ti"].xcom_push(PROGRESS_KEY, {**sums, "reasons": dict(reasons)})
             said = ", ".join(f"{count} {code}" for code, count in reasons.most_common())
             message = (
                 f"job {planned.job!r}: objects failed: {said}; master/jobs/{planned.job}/failed_tasks in the "
                 "state folder has them; clear this task to try them again"
             )
             raise TransientError(message) if set(reasons) & _MAY_PASS else PermanentError(message)
-        names = ("objects", "copied", "skipped", "bytes", "noted", "resumed")
-        sums = {name: sum(getattr(report, name) for report in reports) for name in names}
-        return {"tasks": len(reports), **sums, "seconds": round(sum(one.seconds for one in reports), 3)}
+        return sums
 
 
 def _dry(job: str, summary: PlanSummary) -> Planned:

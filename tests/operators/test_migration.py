@@ -68,9 +68,11 @@ def test_a_refused_object_fails_alone_and_alone_is_tried_again(moving: Migration
             failed.append(str(error))
     assert len(failed) == 1
     assert "2 ACCESS_DENIED" in failed[0]
+    shown = run.told["all.copy"]["progress"]  # the view shows it; a failed task returns nothing
+    assert (shown["reasons"], shown["objects"] - shown["copied"]) == ({"ACCESS_DENIED": 2}, 2)
     with pytest.raises(AirflowFailException, match="2 objects failed"):
         run.report()
-    told = run.told["all.report"]["progress"]  # the view shows it; a failed task returns nothing
+    told = run.told["all.report"]["progress"]
     assert (told["copy"]["copied"], told["copy"]["failed_objects"]) == (33, 2)
     assert [one["key"] for one in told["failures"]] == ["d/013", "d/017"]
     lines = (moving.state / "master/jobs/move-all/errors.csv").read_text()

@@ -87,6 +87,7 @@ function sliceRows(one) {
     ["Copied", `${number(one.copied)} (${rate(one.copied, one.seconds)})`],
     ["Bytes", `${number(one.bytes)} (${rate(one.bytes, one.seconds)})`],
     ["Skipped", number(one.skipped)],
+    ...Object.entries(one.reasons ?? {}).map(([code, count]) => [`Failed: ${code}`, number(count)]),
     ["Done by earlier tries", number(one.resumed)],
     ["With a remark in the audit log", number(one.noted)],
     ["Seconds", number(one.seconds)],
@@ -131,7 +132,7 @@ function facts(kind, one) {
       Table.Body,
       null,
       rows.map(([name, value]) =>
-        h(Table.Row, { key: name }, h(Table.Cell, { fontWeight: "medium" }, name), h(Table.Cell, null, value)),
+        h(Table.Row, { key: name }, h(Table.Cell, { fontWeight: "medium", minW: "15rem" }, name), h(Table.Cell, null, value)),
       ),
     ),
   );
