@@ -101,7 +101,8 @@ class _CopyOperator(OTSStreamToOSSOperator):
     def part_label(self) -> str:
         """What people call this part: ``part 2 of 8 · 3 shards``; only its number while the plan is not known.
 
-        Airflow asks for it before the task, too, and after a failure: it never raises.
+        Airflow asks for it before the task, too, and after a failure: it never raises. Its lists are in the order
+        of these texts, hence the zeros.
         """
         planned: Any = self.planned
         if not isinstance(self.index, int):
@@ -110,7 +111,9 @@ class _CopyOperator(OTSStreamToOSSOperator):
             return f"part {self.index + 1}"
         splits = planned["splits"]
         shards = sum(len(family) for family in splits[self.index]["detail"]["families"])
-        return f"part {self.index + 1} of {len(splits)} · {shards} shard{'' if shards == 1 else 's'}"
+        parts = str(len(splits))
+        number = str(self.index + 1).zfill(len(parts))
+        return f"part {number} of {parts} · {shards} shard{'' if shards == 1 else 's'}"
 
     def _work(self, session: Session) -> dict[str, Any]:
         from airflow_provider_sync.engine.job import PlannedWindow, copy_split  # noqa: PLC0415 - as above

@@ -171,9 +171,10 @@ class MigrationCopyOperator(MigrationOperator):
 
     @property
     def slice_label(self) -> str:
-        """What people call this slice: ``slice 3 of 12 · 40 tasks``; only its number while the plan is not known.
+        """What people call this slice: ``slice 03 of 12 · 40 tasks``; only its number while the plan is not known.
 
-        Airflow asks for it before the task, too, and after a failure: it never raises.
+        Airflow asks for it before the task, too, and after a failure: it never raises. Its lists are in the order
+        of these texts, hence the zeros.
         """
         planned: Any = self.planned
         if not isinstance(self.index, int):
@@ -181,7 +182,9 @@ class MigrationCopyOperator(MigrationOperator):
         if not isinstance(planned, Mapping):
             return f"slice {self.index + 1}"
         tasks = len(range(self.index, planned["tasks"], planned["slices"]))
-        return f"slice {self.index + 1} of {planned['slices']} · {tasks} task{'' if tasks == 1 else 's'}"
+        slices = str(planned["slices"])
+        number = str(self.index + 1).zfill(len(slices))
+        return f"slice {number} of {slices} · {tasks} task{'' if tasks == 1 else 's'}"
 
     def work(self, context: Context, request: MigrationRequest, environment: Environment) -> dict[str, Any]:
         """Run the slice's tasks, one after another; return their sums."""

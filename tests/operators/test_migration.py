@@ -353,6 +353,8 @@ def test_people_read_which_slice_a_mapped_task_is_and_how_much_it_has_to_do(task
         "slice 4 of 4 · 2 tasks",
     ]
     assert label(0, {**planned, "tasks": 1, "slices": 1}) == "slice 1 of 1 · 1 task"
+    many = [label(index, {**planned, "tasks": 5000, "slices": 128}) for index in range(128)]
+    assert many == sorted(many)  # Airflow lists them by these texts
     assert (label(7, None), label(None, planned)) == ("slice 8", "slice")  # what is known, and never an error
 
 

@@ -166,8 +166,8 @@ function SyncProgress(props) {
   if (!state) return h(Text, { p: 4 }, "Asking Airflow …");
   const shown = state === "success" && report ? ["report", report] : progress && ["progress", progress];
   if (!shown) return h(Text, { p: 4 }, `Nothing to show yet; the task is ${state}.`);
-  const done = shown[0] === "report" ? 1 : (progress.splits_done ?? progress.files_done ?? progress.copy?.succeeded);
-  const total = shown[0] === "report" ? 1 : (progress.splits ?? progress.total ?? progress.copy?.tasks);
+  const done = shown[0] === "report" ? 1 : (progress.splits_done ?? progress.files_done ?? progress.copy?.succeeded ?? progress.copied);
+  const total = shown[0] === "report" ? 1 : (progress.splits ?? progress.total ?? progress.copy?.tasks ?? progress.objects);
   return h(
     Box,
     { p: 4, maxW: "3xl" },
