@@ -20,13 +20,13 @@ FOLDER = Path(__file__).parents[2] / "dags"
 FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 PARSE = """
-import json, sys, time
+import json, sys
 from airflow.sdk import DAG, BaseHook, BaseNotifier, BaseOperator
 import airflow.serialization.encoders, airflow.timetables.trigger, airflow.triggers.base
-before, started = set(sys.modules), time.process_time()
+before = set(sys.modules)
 import runpy
 runpy.run_path(sys.argv[1])
-print(json.dumps([time.process_time() - started, sorted(set(sys.modules) - before)]))
+print(json.dumps(sorted(set(sys.modules) - before)))
 """
 HEAVY = {"pyarrow", "pandas", "numpy", "oss2", "boto3", "tablestore", "fastcrc", "urllib3", "google.protobuf"}
 
@@ -41,7 +41,7 @@ def load(name: str) -> ModuleType:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_parsing_a_dag_costs_little_and_loads_nothing_heavy(name: str, tmp_path: Path) -> None:
+def test_parsing_a_dag_loads_nothing_heavy(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PARSE, str(FOLDER / f"{name}.py")],
         capture_output=True,
@@ -49,10 +49,7 @@ def test_parsing_a_dag_costs_little_and_loads_nothing_heavy(name: str, tmp_path:
         check=True,
         cwd=tmp_path,
     )
-    seconds, modules = json.loads(done.stdout.splitlines()[-1])
-    assert not HEAVY & set(modules)
-    # 0.1 s is the budget on an idle machine (0.02 to 0.05 s measured); a busy one gets more.
-    assert seconds < 0.3
+    assert not HEAVY & set(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("name", ["ots_stream_to_oss", "ots_stream_to_oss_strict"])

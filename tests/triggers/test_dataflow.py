@@ -78,19 +78,17 @@ def test_a_slow_service_does_not_block_the_loop(dataflows: World) -> None:
     triggers = [waiting(dataflows, 1)]
     triggers += [again(triggers[0]) for _ in range(9)]
 
-    async def together() -> float:
+    async def together() -> int:
         events = asyncio.gather(*(first_event(one) for one in triggers))
-        worst = 0.0
+        turns = 0
         while not events.done():
-            before, cpu = time.perf_counter(), time.process_time()
             await asyncio.sleep(0.01)
-            late = time.perf_counter() - before - 0.01
-            worst = max(worst, min(late, time.process_time() - cpu + 0.05))
+            turns += 1
         await events
-        return worst
+        return turns
 
-    # Ten looks of a second each on four threads; a blocked loop would be late by a second.
-    assert asyncio.run(together()) < 0.5
+    # Ten looks of a second each on four threads: a loop that is free turns 300 times, a blocked one once a look.
+    assert asyncio.run(together()) > 20
 
 
 @pytest.mark.parametrize(("cancel_on_kill", "status"), [(True, "CANCELED"), (False, "RUNNING")])
@@ -230,17 +228,15 @@ def test_slow_looks_at_tasks_hold_up_no_look_at_files(dataflows: World) -> None:
         for _ in range(20)
     ]
 
-    async def together() -> float:
+    async def together() -> int:
         running = [asyncio.ensure_future(first_event(trigger)) for trigger in slow]
         await asyncio.sleep(0.2)
-        began = time.monotonic()
         await first_event(files)
-        took = time.monotonic() - began
+        looks = len(dataflows.calls("DescribeDataFlowTasks"))
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await asyncio.sleep(0.6)  # those that are under way in threads come to their end
-        return took
+        return looks
 
-    # Twenty looks of half a second on four threads take 2.5 s.
-    assert asyncio.run(together()) < 1.5
+    assert asyncio.run(together()) < len(slow)  # of the others some still wait for their first look
