@@ -23,11 +23,11 @@ _THREADS = Path("/proc/self/task")
 class LoopProbeTrigger(BaseTrigger):
     """Sleep in small steps beside the triggers under test, and note every sleep that took too long.
 
-    Each file ``folder/<pid>-<start>.json`` holds ``[[Unix time, ms late, ms without a processor], …]`` of the sleeps
-    that were more than 20 ms late. The last number is how long the loop's thread, or another of the process that may
-    have held the interpreter, could have run but the kernel had given the processors to others (``schedstat``): a
-    busy machine, not a blocked loop. What remains is code in the loop, blocking calls, and threads that kept the
-    interpreter. It ends when ``folder/stop`` exists.
+    Each file ``folder/<pid>-<start>.json`` holds ``{"sleeps": how many, "late": [[Unix time, ms late, ms without a
+    processor], …]}``; ``late`` has those that were more than 20 ms late. The last number is how long the loop's
+    thread, or another of the process that may have held the interpreter, could have run but the kernel had given the
+    processors to others (``schedstat``): a busy machine, not a blocked loop. What remains is code in the loop,
+    blocking calls, and threads that kept the interpreter. It ends when ``folder/stop`` exists.
     """
 
     def __init__(self, folder: str) -> None:
@@ -43,18 +43,20 @@ class LoopProbeTrigger(BaseTrigger):
         folder = Path(self.folder)
         file = folder / f"{os.getpid()}-{time.time():.3f}.json"
         late: list[tuple[float, float, float]] = []
+        sleeps = 0
         written = time.monotonic()
         while not (time.monotonic() - written > 1 and (folder / "stop").exists()):
             queued, before = _queued_ms(), time.perf_counter()
             await asyncio.sleep(_STEP)
+            sleeps += 1
             delay = (time.perf_counter() - before - _STEP) * 1000
             if delay > 20:
                 most = max(ms - queued.get(thread, 0.0) for thread, ms in _queued_ms().items())
                 late.append((time.time(), round(delay, 1), round(most, 1)))
             if time.monotonic() - written > 1:
-                file.write_text(json.dumps(late))
+                file.write_text(json.dumps({"sleeps": sleeps, "late": late}))
                 written = time.monotonic()
-        file.write_text(json.dumps(late))
+        file.write_text(json.dumps({"sleeps": sleeps, "late": late}))
         yield TriggerEvent(None)
 
 
