@@ -128,6 +128,9 @@ class CpfsCreateTaskOperator(StatusOperator):
     def on_kill(self) -> None:
         """Stop waiting, and cancel the batch."""
         super().on_kill()
+        self._cancel_batch()
+
+    def _cancel_batch(self) -> None:
         if self._batch and self.cancel_on_kill:
             from airflow_provider_sync.hooks._batches import cancel_batch  # noqa: PLC0415 - rarely needed
 
@@ -137,7 +140,11 @@ class CpfsCreateTaskOperator(StatusOperator):
         from airflow_provider_sync.hooks._batches import batch_survey  # noqa: PLC0415 - not for parsing
         from airflow_provider_sync.hooks._subtasks import show_survey  # noqa: PLC0415
 
+        # In this order: the kill cancels what it finds here, and what it does not find sees the kill.
         self._batch = task_id
+        if self._killed.is_set():
+            self._cancel_batch()
+            raise CancelledError(f"stopped when batch {task_id} had just been created")
         found: DataflowTask | None = self.wait_for(
             "task",
             task_id,

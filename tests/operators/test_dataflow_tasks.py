@@ -151,6 +151,15 @@ def test_a_kill_cancels_a_batch_if_asked_to_and_a_clear_runs_another(
         assert sorted(tasks(dataflows).values()) == ["Canceled", "Completed"]
 
 
+def test_a_kill_that_comes_while_a_batch_is_created_cancels_it(dataflows: World) -> None:
+    dataflows.control("options", {"batch_seconds": 60.0, "cancel_seconds": 0.0})
+    operator = create(dataflows, dataflows.flow(), **BATCH)()
+    operator.on_kill()  # knows of no batch yet
+    with pytest.raises(CancelledError):
+        operator.execute(TaskRun().context())
+    assert list(tasks(dataflows).values()) == ["Canceled"]
+
+
 def test_a_kill_leaves_a_tunnel_alone(dataflows: World) -> None:
     _, task = dataflows.tunnel()
     trigger = DataflowStatusTrigger(
