@@ -13,6 +13,7 @@ from airflow.sdk import Context, TaskGroup, XComArg
 
 from airflow_provider_sync.errors import ConfigError
 from airflow_provider_sync.hooks._errors import airflow_errors
+from airflow_provider_sync.operators._labels import share_label
 from airflow_provider_sync.operators.ots_stream import OTSStreamToOSSOperator
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ class _CopyOperator(OTSStreamToOSSOperator):
     def part_label(self) -> str:
         """What people call this part: ``part 2 of 8 · 3 shards``; only its number while the plan is not known.
 
-        Airflow asks for it before the task, too, and after a failure: it never raises. Its lists are in the order
-        of these texts, hence the zeros.
+        Airflow asks for it before the task, too, and after a failure: it never raises.
         """
         planned: Any = self.planned
         if not isinstance(self.index, int):
@@ -111,9 +111,7 @@ class _CopyOperator(OTSStreamToOSSOperator):
             return f"part {self.index + 1}"
         splits = planned["splits"]
         shards = sum(len(family) for family in splits[self.index]["detail"]["families"])
-        parts = str(len(splits))
-        number = str(self.index + 1).zfill(len(parts))
-        return f"part {number} of {parts} · {shards} shard{'' if shards == 1 else 's'}"
+        return share_label("part", self.index, len(splits), shards, "shard")
 
     def _work(self, session: Session) -> dict[str, Any]:
         from airflow_provider_sync.engine.job import PlannedWindow, copy_split  # noqa: PLC0415 - as above

@@ -22,6 +22,7 @@ from airflow_provider_sync.hooks._migration import (
     write_order,
 )
 from airflow_provider_sync.migration.spec import MigrationSpec
+from airflow_provider_sync.operators._labels import share_label
 from airflow_provider_sync.operators._migration_base import PLANNED_KEY, MigrationOperator
 from airflow_provider_sync.operators._observe import PROGRESS_KEY
 
@@ -173,8 +174,7 @@ class MigrationCopyOperator(MigrationOperator):
     def slice_label(self) -> str:
         """What people call this slice: ``slice 03 of 12 · 40 tasks``; only its number while the plan is not known.
 
-        Airflow asks for it before the task, too, and after a failure: it never raises. Its lists are in the order
-        of these texts, hence the zeros.
+        Airflow asks for it before the task, too, and after a failure: it never raises.
         """
         planned: Any = self.planned
         if not isinstance(self.index, int):
@@ -182,9 +182,7 @@ class MigrationCopyOperator(MigrationOperator):
         if not isinstance(planned, Mapping):
             return f"slice {self.index + 1}"
         tasks = len(range(self.index, planned["tasks"], planned["slices"]))
-        slices = str(planned["slices"])
-        number = str(self.index + 1).zfill(len(slices))
-        return f"slice {number} of {slices} · {tasks} task{'' if tasks == 1 else 's'}"
+        return share_label("slice", self.index, planned["slices"], tasks, "task")
 
     def work(self, context: Context, request: MigrationRequest, environment: Environment) -> dict[str, Any]:
         """Run the slice's tasks, one after another; return their sums."""

@@ -47,9 +47,9 @@ class WriterBench(ABC):
     def writer(self) -> Writer:
         """Return a new writer, as another process would build it; its environment must not really sleep."""
 
+    @abstractmethod
     def cancelled_writer(self) -> Writer:
         """Return a writer whose environment says that somebody asked to stop."""
-        raise NotImplementedError
 
 
 class VisibleWriterBench(WriterBench):
@@ -142,7 +142,7 @@ class WriterSuite:
     @pytest.fixture
     def bench(self) -> WriterBench:
         """Return the bench of the writer under test."""
-        raise NotImplementedError
+        raise NotImplementedError("override the fixture 'bench'")
 
     def test_a_commit_counts_every_row(self, bench: WriterBench) -> None:
         """The committed pieces hold all rows together."""
@@ -194,7 +194,7 @@ class VisibleWriterSuite(WriterSuite):
     @pytest.fixture
     def bench(self) -> VisibleWriterBench:
         """Return the bench of the writer under test."""
-        raise NotImplementedError
+        raise NotImplementedError("override the fixture 'bench'")
 
     def test_nothing_is_visible_before_the_commit(self, bench: VisibleWriterBench) -> None:
         """Prepared splits are durable, but nobody sees them."""
